@@ -76,7 +76,8 @@ measure() { # KIND
   middle=$(resident "$node")
   wait "$load" || failed="$failed $kind:load"
   end=$(resident "$node")
-  lines=$(grep --count --extended-regexp 'traces|spans end' "$folder/ws-node-$kind" || true)
+  # The start says once where traces go.
+  lines=$(grep --invert-match 'telemetry is sent' "$folder/ws-node-$kind" | grep --count --extended-regexp 'traces|spans end' || true)
   printf '%-9s %8s %8s %8s %10s %10s %10s %6s   %s\n' "$kind" "$start" "$middle" "$end" \
     "$(spans "$ops" exported)" "$(spans "$ops" dropped)" "$(spans "$ops" refused)" "$lines" \
     "$(grep --max-count=1 --extended-regexp 'p50|p99' "$folder/report-$kind" | tr --squeeze-repeats ' ' || true)"

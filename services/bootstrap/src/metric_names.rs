@@ -14,6 +14,7 @@ pub const METRIC_NAMES: &[&str] = &[
     "wsmesh_heap_bytes",
     "wsmesh_log_lines_summed_total",
     "wsmesh_log_lines_total",
+    "wsmesh_pushed_log_lines_total",
     "wsmesh_runtime_busy_seconds_total",
     "wsmesh_runtime_late_seconds",
     "wsmesh_runtime_queue_depth",

@@ -14,7 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
 
 use crate::config::{self, Arguments, HEALTHCHECK, Loaded};
-use crate::exposition::Pushing;
+use crate::exposition::MetricPush;
 use crate::exposition::sources::Sources;
 use crate::print::{print, unless_closed};
 use crate::runtimes::{RuntimeKind, measure_runtime};
@@ -94,7 +94,7 @@ fn start<S: Service>(arguments: Vec<OsString>, environment: Environment) -> Exit
     code
 }
 
-fn start_telemetry<C>(loaded: &Loaded<C>) -> Result<(Telemetry, Option<Pushing>), String> {
+fn start_telemetry<C>(loaded: &Loaded<C>) -> Result<(Telemetry, Option<MetricPush>), String> {
     let telemetry = telemetry::start(loaded.common.name.as_str(), &loaded.common.log, &loaded.exports)?;
     let metrics = loaded.metrics.as_ref();
     let metrics = metrics
@@ -162,7 +162,12 @@ fn serve<S: Service>(loaded: Loaded<S::Config>, repeats: Repeats) -> anyhow::Res
 }
 
 async fn run<S: Service>(loaded: Loaded<S::Config>, repeats: Repeats) -> anyhow::Result<()> {
-    let Loaded { config, common, .. } = loaded;
+    let Loaded {
+        config,
+        common,
+        destinations,
+        ..
+    } = loaded;
     // Before anything else, so that a signal during the start is not lost.
     let mut signals = Signals::new()?;
     let sockets = listen::bind(&common).map_err(anyhow::Error::msg)?;
@@ -176,6 +181,7 @@ async fn run<S: Service>(loaded: Loaded<S::Config>, repeats: Repeats) -> anyhow:
         "starting {}",
         S::NAME
     );
+    destinations.log();
     let _keeping = telemetry::Level::of_this_process().map(|level| AbortOnDropHandle::new(tokio::spawn(level.keep())));
     let _summing = AbortOnDropHandle::new(tokio::spawn(async move { repeats.keep().await }));
     let _measured = measure_runtime(RuntimeKind::Main, &Handle::current());

@@ -4,13 +4,13 @@ use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, TraceContextExt};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
-use wsmesh_adapter::{failed, recorded, remote_context};
+use wsmesh_adapter::{ServerName, failed, recorded, remote_context};
 
 /// An event that nothing here handles.
 pub(crate) const OTHER: &str = "other";
 
-/// The span of one upgrade, which ends at the answer.
-pub(crate) fn upgrade_span() -> Span {
+/// The span of one upgrade by `server`, which ends at the answer.
+pub(crate) fn upgrade_span(server: &ServerName) -> Span {
     tracing::info_span!(
         "upgrade",
         otel.name = "GET /{*path}",
@@ -18,6 +18,7 @@ pub(crate) fn upgrade_span() -> Span {
         http.request.method = "GET",
         http.route = "/{*path}",
         http.response.status_code = tracing::field::Empty,
+        wsmesh.server = server.as_str(),
     )
 }
 
@@ -38,6 +39,8 @@ pub(crate) fn link_target(upgrade: &Span) -> Option<Box<SpanContext>> {
 /// What a received frame is about, as its span shows it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Receiving<'a> {
+    /// The server that receives it: several in one process have one resource.
+    pub(crate) server: &'a ServerName,
     /// A name of the table of events, or [`OTHER`].
     pub(crate) event: &'a str,
     /// Whether the frame's trace may be kept though the sampler did not choose it: of a request that was taken on. What is turned
@@ -72,6 +75,7 @@ pub(crate) fn receive_span(receiving: Receiving<'_>) -> Span {
         // The field `otel.name` is not looked at any more once the sampler has decided.
         span.context().span().update_name(format!("ws.receive {event}"));
         span.set_attribute("wsmesh.event", event.to_owned());
+        span.set_attribute("wsmesh.server", receiving.server.as_str().to_owned());
     }
     span
 }

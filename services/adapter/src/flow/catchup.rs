@@ -199,7 +199,7 @@ impl CatchUp {
     async fn serve_now(&self, name: &ServerName, owed: Owed) -> Option<Owed> {
         let nodes = self.owed_nodes(&owed);
         if !self.outbound.window().any(nodes, Instant::now()) {
-            tracing::debug!(server = %name, "the window holds no message that is owed to a server");
+            tracing::debug!(peer = %name, "the window holds no message that is owed to a server");
             return None;
         }
         let asked = Instant::now();
@@ -209,7 +209,7 @@ impl CatchUp {
                 None
             }
             Err(why) => {
-                tracing::debug!(server = %name, "cannot learn what a server wants: {why}");
+                tracing::debug!(peer = %name, "cannot learn what a server wants: {why}");
                 Some(owed)
             }
         }
@@ -251,9 +251,9 @@ impl CatchUp {
             ..kept
         }));
         if copies > 0 {
-            tracing::debug!(server = %name, copies, "a server may have missed messages: they are sent to it again");
+            tracing::debug!(peer = %name, copies, "a server may have missed messages: they are sent to it again");
         } else {
-            tracing::debug!(server = %name, "a server wants none of the messages that it may have missed");
+            tracing::debug!(peer = %name, "a server wants none of the messages that it may have missed");
         }
     }
 
@@ -265,7 +265,7 @@ impl CatchUp {
             .with_label_values(&["given-up"])
             .inc_by(copies as u64);
         tracing::error!(
-            server = %name,
+            peer = %name,
             copies,
             "a connection ended when copies of large messages came through it: they are not sent again; is \
              client-output-buffer-limit pubsub of the Redis nodes below twice --max-publish-bytes?"

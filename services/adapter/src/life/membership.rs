@@ -65,7 +65,7 @@ impl Membership {
         match TopologyEntries::deserialize(&beacon.topology) {
             Ok(theirs) => self.topology.merge(&theirs),
             // A server that only visits sends none.
-            Err(error) => tracing::trace!(server = %beacon.name, "a beacon has no map of nodes: {error}"),
+            Err(error) => tracing::trace!(peer = %beacon.name, "a beacon has no map of nodes: {error}"),
         }
         let (name, instance, gaps) = (beacon.name.clone(), beacon.instance, beacon.gaps.clone());
         let (goodbye, counted, now) = (beacon.is_goodbye(), beacon.counted, Instant::now());
@@ -122,8 +122,8 @@ impl Membership {
                 Change::Joined(name) => {
                     // A server that starts meets all others: the line that it takes part says how many.
                     match self.members.is_counted() {
-                        true => tracing::info!(server = %name, "server joined"),
-                        false => tracing::debug!(server = %name, "server met"),
+                        true => tracing::info!(peer = %name, "server joined"),
+                        false => tracing::debug!(peer = %name, "server met"),
                     }
                     self.log_differences(&name);
                     // It knows no other server yet: send it a beacon at once.
@@ -131,7 +131,7 @@ impl Membership {
                     membership = true;
                 }
                 Change::Left(name, instance) => {
-                    tracing::info!(server = %name, "server left");
+                    tracing::info!(peer = %name, "server left");
                     self.requests.on_gone(&name, instance);
                     membership = true;
                 }
@@ -169,7 +169,7 @@ impl Membership {
     fn on_foreign(&self, beacon: &Beacon) {
         if self.members.note_foreign(beacon, Instant::now()) {
             tracing::error!(
-                server = %beacon.name,
+                peer = %beacon.name,
                 prefix = self.options.prefix,
                 theirs = %beacon.cluster_id,
                 ours = %self.options.cluster_id,
@@ -199,7 +199,7 @@ impl Membership {
             let Difference {
                 setting, theirs, ours, ..
             } = difference;
-            tracing::warn!(%server, setting, theirs, ours, "a server has another setting: make them equal everywhere");
+            tracing::warn!(peer = %server, setting, theirs, ours, "a server has another setting: make them equal everywhere");
         }
     }
 }

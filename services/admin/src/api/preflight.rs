@@ -92,7 +92,7 @@ pub(super) async fn check(api: &Api, url: &str) -> Result<Vec<MissingServer>, Pr
         return Err(Problem::refused_node(refused));
     }
     for (server, why) in &found.missing {
-        tracing::warn!(%server, why, "a server did not say whether it could use the node that is added");
+        tracing::warn!(peer = %server, why, "a server did not say whether it could use the node that is added");
     }
     Ok(gather::missing_servers(&found.missing))
 }

@@ -182,7 +182,7 @@ impl Watching {
         match event.payload.parse::<Watched>() {
             Ok(watched) => self.book().saw(&event.sender, &watched, Instant::now()),
             Err(error) => {
-                tracing::debug!(server = %event.sender, %error, "what a server saw of a client cannot be read")
+                tracing::debug!(peer = %event.sender, %error, "what a server saw of a client cannot be read")
             }
         }
     }

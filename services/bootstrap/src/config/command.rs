@@ -209,8 +209,11 @@ fn after_help(declared: &[Setting]) -> String {
     }
     text.push_str(
         "A setting is read from its flag, else from its variable, else from the file (its key is the name of the flag with _ \
-         for -). Otherwise its default is used. Traces are sent to OTEL_EXPORTER_OTLP_ENDPOINT (OTLP over HTTP), and with \
-         OTEL_METRICS_EXPORTER=otlp and OTEL_LOGS_EXPORTER=otlp metrics and logs, too. The other OTEL_* variables work as well.\n\nSignals: SIGTERM, SIGINT and SIGHUP shut the server down gracefully, a second one ends it \
+         for -). Otherwise its default is used.\n\nTelemetry: traces are sent to OTEL_EXPORTER_OTLP_ENDPOINT (OTLP over HTTP, usually port \
+         4318), sampled by OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG; with OTEL_METRICS_EXPORTER=otlp and \
+         OTEL_LOGS_EXPORTER=otlp metrics and logs are sent there, too. OTEL_SDK_DISABLED=true turns all of it off. All OTEL_* \
+         variables that are read are in services/TELEMETRY.md, section Variables; --print-config shows what they lead \
+         to.\n\nSignals: SIGTERM, SIGINT and SIGHUP shut the server down gracefully, a second one ends it \
          at once. Under nohup, SIGHUP is ignored. Renewed certificates and keys are read without a signal.\n\nThe soft limit of \
          open files is raised to the hard limit.\n\nExit codes: 0 after a graceful shutdown, 1 after a failure, 64 if the \
          configuration is wrong.",

@@ -14,7 +14,7 @@ use crate::exposition::MetricConfig;
 use crate::probe::Speaks;
 use crate::service::Service;
 use crate::settings::{Environment, Problems, Settings, Value, Values};
-use crate::telemetry::{Exports, PushedLogs, TraceConfig};
+use crate::telemetry::{Destinations, Exports, PushedLogs, TraceConfig, variables};
 
 /// A configuration without problems.
 #[derive(Debug)]
@@ -29,6 +29,8 @@ pub(crate) struct Loaded<C> {
     pub(crate) exports: Exports,
     /// Where metrics are pushed, if anywhere.
     pub(crate) metrics: Option<MetricConfig>,
+    /// The same, to be told.
+    pub(crate) destinations: Destinations,
 }
 
 /// Reads a service's configuration as [`main`](crate::main()) does, from these arguments and this environment. For tests of a
@@ -81,7 +83,7 @@ pub(crate) fn read<S: Service>(
     let mut values = layers::<S>(arguments, environment, wrong);
     let common = CommonConfig::take(&mut values);
     let own = S::Settings::take(&mut values);
-    let shown = values.show(&format!("The effective settings of {} {}.", S::NAME, crate::VERSION));
+    let mut shown = values.show(&format!("The effective settings of {} {}.", S::NAME, crate::VERSION));
     let (mut problems, environment) = (values.problems, values.environment);
     // Without the flags, settings could seem to contradict each other although they do not.
     if flags_failed {
@@ -89,15 +91,12 @@ pub(crate) fn read<S: Service>(
     }
     common.check(&mut problems);
     let common = common.checked(&mut problems);
+    check_debug::<S>(&common, &mut problems);
     let mut lines = Vec::new();
-    let traces = TraceConfig::read(&environment, S::NAME, common.name.as_str(), &mut lines);
-    let traces = traces.map(|traces| traces.slower_than(common.trace_slower_than));
-    let exports = Exports {
-        traces,
-        logs: PushedLogs::read(&environment, S::NAME, common.name.as_str(), &mut lines),
-    };
-    let metrics = MetricConfig::read(&environment, &mut lines);
+    let (exports, metrics) = telemetry::<S>(&common, &environment, &mut lines);
     lines.into_iter().for_each(|line| problems.other(line));
+    let destinations = Destinations::new(&environment, &exports, metrics.as_ref().map(MetricConfig::collector));
+    shown.push_str(&destinations.comments());
     let config = configure::<S>(common.clone(), own, &mut problems);
     match config {
         Some(config) if problems.lines().is_empty() => Ok(Loaded {
@@ -106,9 +105,35 @@ pub(crate) fn read<S: Service>(
             shown,
             exports,
             metrics,
+            destinations,
         }),
         _ => Err(problems.into_lines()),
     }
+}
+
+/// A token without a port would open nothing. A service that has no such port by default serves its ops routes elsewhere.
+fn check_debug<S: Service>(common: &CommonConfig, problems: &mut Problems) {
+    let has_other_ports = S::DEFAULTS.contains(&("ops_listen", "none"));
+    if common.debug_token_file.is_some() && common.ops_listen.is_none() && !has_other_ports {
+        let text = "it opens nothing while --ops-listen is none: give that an address, or remove the token";
+        problems.about("debug_token_file", text);
+    }
+}
+
+/// What the variables of OpenTelemetry say.
+fn telemetry<S: Service>(
+    common: &CommonConfig,
+    environment: &Environment,
+    problems: &mut Vec<String>,
+) -> (Exports, Option<MetricConfig>) {
+    variables::check_disabled(environment, problems);
+    let name = common.name.as_str();
+    let traces = TraceConfig::read(environment, S::NAME, name, problems);
+    let exports = Exports {
+        traces: traces.map(|traces| traces.slower_than(common.trace_slower_than)),
+        logs: PushedLogs::read(environment, S::NAME, name, problems),
+    };
+    (exports, MetricConfig::read(environment, problems))
 }
 
 /// Checks each of a service's own settings, then all together, and makes its configuration of them. The common settings must

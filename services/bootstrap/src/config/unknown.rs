@@ -20,7 +20,7 @@ pub(super) fn variables(environment: &Environment, declared: &[Setting]) -> Vec<
 
 /// Kubernetes gives every pod variables for every Service of its namespace; a release called `wsmesh` has Services whose
 /// variables look like ours: <https://kubernetes.io/docs/tutorials/services/connect-applications-service/>.
-fn is_service_link(name: &str, value: &str) -> bool {
+pub(crate) fn is_service_link(name: &str, value: &str) -> bool {
     let is_url = ["tcp://", "udp://", "sctp://"]
         .iter()
         .any(|scheme| value.starts_with(scheme));
@@ -36,15 +36,19 @@ fn is_service_link(name: &str, value: &str) -> bool {
 
 /// `: did you mean …?`, or what else to do.
 pub(super) fn suggestion(unknown: &str, known: impl Iterator<Item = String>) -> String {
-    let plain = unknown.replace('-', "_");
-    let best = known
-        .map(|known| (strsim::jaro_winkler(&plain, &known), known))
-        .filter(|(likeness, _)| *likeness > 0.88)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b));
-    match best {
-        Some((_, known)) => format!(": did you mean {known}?"),
+    match nearest(&unknown.replace('-', "_"), known) {
+        Some(known) => format!(": did you mean {known}?"),
         None => ": remove it, or find the right name with --help".to_owned(),
     }
+}
+
+/// The known name that was probably meant.
+pub(crate) fn nearest(unknown: &str, known: impl Iterator<Item = String>) -> Option<String> {
+    let best = known
+        .map(|known| (strsim::jaro_winkler(unknown, &known), known))
+        .filter(|(likeness, _)| *likeness > 0.88)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b));
+    best.map(|(_, known)| known)
 }
 
 #[cfg(test)]

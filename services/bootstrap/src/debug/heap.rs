@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Json, Response};
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
@@ -21,8 +22,12 @@ pub fn tell_heap(told: fn() -> Option<String>) {
     let _ = ALLOCATOR.set(told);
 }
 
-/// `GET /debug/heap`.
-pub(super) async fn answer() -> Response {
+/// `GET /debug/heap`. It takes no parameters.
+pub(super) async fn answer(uri: Uri) -> Response {
+    if uri.query().is_some_and(|query| !query.is_empty()) {
+        let text = "/debug/heap takes no parameters: leave out what follows the ?\n";
+        return (StatusCode::BAD_REQUEST, text).into_response();
+    }
     let statistics = told();
     Json(json!({
         "allocator": if statistics.is_some() { "mimalloc" } else { "system" },

@@ -5,6 +5,7 @@
 //! sum of a profile is less than the CPU time that was used.
 
 use std::convert::Infallible;
+use std::error::Error as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, stream};
 use pprof::protos::Message;
-use pprof::{ProfilerGuard, ProfilerGuardBuilder};
+use pprof::{ProfilerGuard, ProfilerGuardBuilder, Symbol};
 use serde::Deserialize;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
@@ -35,8 +36,17 @@ const BLOCKED: [&str; 4] = ["libc.so", "libgcc", "pthread", "vdso"];
 /// Whether a profile is taken: of this process, however many servers are in it.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
+/// How the names of the profiler's own functions begin.
+const OF_PROFILER: [&str; 2] = ["backtrace::", "pprof::"];
+/// What returns from a handler of signals, in the C libraries.
+const TRAMPOLINES: [&str; 3] = ["__restore_rt", "__kernel_rt_sigreturn", "_sigtramp"];
+
+/// What a stack is called that holds nothing but the profiler.
+const UNKNOWN: &[u8] = b"unknown";
+
 #[derive(Debug, Deserialize)]
-struct Asked {
+#[serde(deny_unknown_fields)]
+struct Parameters {
     #[serde(default = "default_seconds")]
     seconds: u64,
 }
@@ -45,15 +55,25 @@ fn default_seconds() -> u64 {
     SECONDS
 }
 
+/// How long a profile is to take. An error says what may be asked for.
+fn seconds(uri: &Uri) -> Result<u64, String> {
+    let allowed = format!("seconds must be 1 to {MAX_SECONDS}: /debug/profile?seconds={SECONDS}");
+    match Query::<Parameters>::try_from_uri(uri) {
+        Ok(Query(asked)) if (1..=MAX_SECONDS).contains(&asked.seconds) => Ok(asked.seconds),
+        Ok(_) => Err(allowed),
+        Err(rejection) => {
+            // It names an unknown parameter.
+            let why = rejection.source().map(ToString::to_string);
+            Err(format!("{}; {allowed}", why.unwrap_or_else(|| rejection.to_string())))
+        }
+    }
+}
+
 /// `GET /debug/profile?seconds=10`. The answer begins at once and has its content when the profile is done.
 pub(super) async fn answer(uri: Uri) -> Response {
-    let asked = Query::<Asked>::try_from_uri(&uri).ok();
-    let seconds = asked
-        .map(|Query(asked)| asked.seconds)
-        .filter(|seconds| (1..=MAX_SECONDS).contains(seconds));
-    let Some(seconds) = seconds else {
-        let text = format!("seconds must be 1 to {MAX_SECONDS}: /debug/profile?seconds={SECONDS}\n");
-        return (StatusCode::BAD_REQUEST, text).into_response();
+    let seconds = match seconds(&uri) {
+        Ok(seconds) => seconds,
+        Err(problem) => return (StatusCode::BAD_REQUEST, problem + "\n").into_response(),
     };
     let Some(turn) = Turn::take() else {
         let text = "another profile of this process is being taken: wait until it is done\n";
@@ -138,10 +158,98 @@ impl Profiling {
 
     /// Blocks: finds the names of the functions.
     fn encode(self) -> Result<Bytes, String> {
-        let report = self.guard.report().build().map_err(|error| error.to_string())?;
+        let mut report = self.guard.report();
+        let report = report.frames_post_processor(|stack| cut_profiler(&mut stack.frames));
+        let report = report.build().map_err(|error| error.to_string())?;
         drop(self);
         let profile = report.pprof().map_err(|error| error.to_string())?;
         let bytes = profile.write_to_bytes().map_err(|error| error.to_string())?;
         gzip::rest(&bytes).map(Bytes::from).map_err(|error| error.to_string())
+    }
+}
+
+/// Takes the frames of the profiler itself off a stack, whose first frame is the innermost one: else each stack would end in them, and
+/// the program's own functions would seem to use no time.
+fn cut_profiler(frames: &mut Vec<Vec<Symbol>>) {
+    let of_profiler = frames.iter().take_while(|frame| frame.iter().any(is_of_profiler));
+    let count = of_profiler.count();
+    frames.drain(..count);
+    if frames.is_empty() {
+        // What was interrupted could not be read: the stack of a function that was not written in Rust.
+        frames.push(vec![Symbol {
+            name: Some(UNKNOWN.to_vec()),
+            addr: None,
+            lineno: None,
+            filename: None,
+        }]);
+    }
+}
+
+fn is_of_profiler(symbol: &Symbol) -> bool {
+    let name = symbol.name();
+    // A method of a trait is shown as `<pprof::… as …>::name`.
+    let name = name.trim_start_matches('<');
+    OF_PROFILER.iter().any(|begin| name.starts_with(begin)) || TRAMPOLINES.contains(&name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_parameter_is_named_with_what_is_allowed() {
+        let of = |path: &str| seconds(&path.parse().expect("a path"));
+        assert_eq!(of("/debug/profile"), Ok(SECONDS));
+        assert_eq!(of("/debug/profile?seconds=3"), Ok(3));
+        for (wrong, named) in [
+            ("second=3", "`second`"),
+            ("seconds=3&thread=a", "`thread`"),
+            ("seconds=0", "1 to 60"),
+        ] {
+            let problem = of(&format!("/debug/profile?{wrong}")).expect_err("refused");
+            assert!(
+                problem.contains(named) && problem.contains("seconds must be 1 to 60"),
+                "{problem}"
+            );
+        }
+    }
+
+    fn frame(names: &[&str]) -> Vec<Symbol> {
+        let symbol = |name: &&str| Symbol {
+            name: Some(name.as_bytes().to_vec()),
+            addr: None,
+            lineno: None,
+            filename: None,
+        };
+        names.iter().map(symbol).collect()
+    }
+
+    fn cut(frames: &[&[&str]]) -> Vec<String> {
+        let mut frames: Vec<Vec<Symbol>> = frames.iter().map(|names| frame(names)).collect();
+        cut_profiler(&mut frames);
+        frames.iter().map(|frame| frame[0].name()).collect()
+    }
+
+    #[test]
+    fn a_stack_ends_in_a_function_of_the_program_and_not_in_the_profiler() {
+        let profiler: [&[&str]; 4] = [
+            &[
+                "backtrace::backtrace::libunwind::trace",
+                "backtrace::backtrace::trace_unsynchronized",
+            ],
+            &["<pprof::backtrace::backtrace_rs::Trace as pprof::backtrace::Trace>::trace"],
+            // A function of the standard library that was inlined into one of the profiler.
+            &[
+                "core::ops::function::FnOnce::call_once",
+                "pprof::profiler::perf_signal_handler",
+            ],
+            &["__restore_rt"],
+        ];
+        let program: [&[&str]; 2] = [&["ws_node::session::read"], &["pprof::is_called_by", "main"]];
+        let stack = [&profiler[..], &program].concat();
+        assert_eq!(cut(&stack), ["ws_node::session::read", "pprof::is_called_by"]);
+        assert_eq!(cut(&program), ["ws_node::session::read", "pprof::is_called_by"]);
+        assert_eq!(cut(&profiler), ["unknown"]);
+        assert_eq!(cut(&[&["ws_node::pprof::own"]]), ["ws_node::pprof::own"]);
     }
 }

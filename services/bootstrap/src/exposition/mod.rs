@@ -19,12 +19,12 @@ use prometheus::process_collector::ProcessCollector;
 use prometheus::{IntGauge, Opts, Registry, TextEncoder};
 use wsmesh_adapter::exemplars::{self, Gathered};
 
-pub(crate) use push::{MetricConfig, Pushing};
+pub(crate) use push::{MetricConfig, MetricPush};
 
 use negotiate::{Form, accepts_gzip};
 
 use crate::process_metrics;
-use crate::telemetry::TraceCounts;
+use crate::telemetry::{TraceCounts, pushed_lines};
 
 /// The metrics of a server.
 pub(crate) struct Exposition {
@@ -46,6 +46,7 @@ impl Exposition {
             own.push(Box::new(build_info));
         }
         own.extend(TraceCounts::of_this_process().collectors());
+        own.push(pushed_lines().collector());
         Self { registry, own }
     }
 

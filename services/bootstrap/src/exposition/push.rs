@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant, SystemTime};
 
+use axum::http::StatusCode;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use futures_util::FutureExt;
 use opentelemetry_http::{Bytes, HttpClient, Request};
-use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse};
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::metrics::v1::ResourceMetrics;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::transform::common::tonic::Attributes;
@@ -21,13 +22,11 @@ use super::gzip;
 use super::otlp::Cumulative;
 use super::sources::{Source, Sources};
 use crate::settings::Environment;
-use crate::telemetry::sending::{Attempts, Collector, Given, Outage, Sender as HttpSender, Signal};
+use crate::telemetry::sending::{Attempts, Collector, Failure, Given, Outage, Sender as HttpSender, Signal};
 use crate::telemetry::variables;
 
 /// Time between two pushes, as OpenTelemetry specifies.
 const INTERVAL: Duration = Duration::from_secs(60);
-/// Longest text of a collector that is logged.
-const MAX_SAID: usize = 200;
 
 /// Where metrics are pushed, and how often.
 #[derive(Debug, Clone)]
@@ -44,20 +43,21 @@ impl MetricConfig {
         if !variables::is_pushed(Signal::Metrics, variable, problems) {
             return None;
         }
-        let mut collector = Collector::read(Signal::Metrics, variable, problems)?;
-        let milliseconds = |key| Some(Duration::from_millis(variable(key)?.parse().ok()?));
-        if let Some(limit) = milliseconds("OTEL_METRIC_EXPORT_TIMEOUT") {
-            collector.timeout = collector.timeout.min(limit);
-        }
+        let interval = variable("OTEL_METRIC_EXPORT_INTERVAL").and_then(|text| text.parse().ok());
         Some(Self {
-            collector,
-            interval: milliseconds("OTEL_METRIC_EXPORT_INTERVAL").unwrap_or(INTERVAL),
-            given: Given::read(variable),
+            collector: Collector::read(Signal::Metrics, variable, problems)?,
+            interval: interval.map_or(INTERVAL, Duration::from_millis),
+            given: Given::read(variable, problems),
         })
     }
 
+    /// Where metrics are pushed.
+    pub(crate) fn collector(&self) -> &Collector {
+        &self.collector
+    }
+
     /// Starts pushing the metrics of these servers. Must not be called on a thread of the async runtime.
-    pub(crate) fn start(&self, sources: &'static Sources) -> Result<Pushing, String> {
+    pub(crate) fn start(&self, sources: &'static Sources) -> Result<MetricPush, String> {
         let mut pusher = self.pusher(sources)?;
         let attempts = pusher.client.attempts();
         let (interval, (stop, stopped), (end, ended)) = (self.interval, channel(), channel());
@@ -70,7 +70,7 @@ impl MetricConfig {
         let started = thread
             .spawn(run)
             .map_err(|error| format!("metrics cannot be pushed: {error}"));
-        started.map(|_ends_when_stopped| Pushing { stop, ended, attempts })
+        started.map(|_ends_when_stopped| MetricPush { stop, ended, attempts })
     }
 
     fn pusher(&self, sources: &'static Sources) -> Result<Pusher, String> {
@@ -97,15 +97,15 @@ impl MetricConfig {
     }
 }
 
-/// Keeps metrics going until [`Pushing::stop`].
+/// Keeps metrics going until [`MetricPush::stop`].
 #[derive(Debug)]
-pub(crate) struct Pushing {
+pub(crate) struct MetricPush {
     stop: Sender<()>,
     ended: Receiver<()>,
     attempts: Arc<Attempts>,
 }
 
-impl Pushing {
+impl MetricPush {
     /// Pushes a last time. Waits no longer than `limit`.
     pub(crate) fn stop(self, limit: Duration) {
         self.attempts.end();
@@ -135,7 +135,7 @@ impl Pusher {
             let wait = next.saturating_duration_since(Instant::now());
             let goes_on = stopped.recv_timeout(wait) == Err(RecvTimeoutError::Timeout);
             let result = self.push();
-            self.outage.log(result);
+            self.outage.log(&result, 0);
             if !goes_on {
                 return;
             }
@@ -144,13 +144,23 @@ impl Pusher {
         }
     }
 
-    fn push(&mut self) -> Result<(), String> {
+    fn push(&mut self) -> Result<(), Failure> {
         let resource_metrics: Vec<ResourceMetrics> =
             self.sources.all().iter().map(|source| self.take(source)).collect();
         if resource_metrics.is_empty() {
             return Ok(());
         }
-        let mut body = ExportMetricsServiceRequest { resource_metrics }.encode_to_vec();
+        let body = ExportMetricsServiceRequest { resource_metrics }.encode_to_vec();
+        let answer = self.send(body).map_err(Failure::NoAnswer)?;
+        if !answer.is_success() {
+            return Err(Failure::Refused(answer));
+        }
+        let rejected = self.client.attempts().take_rejected();
+        rejected.map_or(Ok(()), |part| Err(Failure::Rejected(part)))
+    }
+
+    /// The status of the answer.
+    fn send(&self, mut body: Vec<u8>) -> Result<StatusCode, String> {
         if self.compress {
             body = gzip(&body).map_err(|error| error.to_string())?;
         }
@@ -160,27 +170,8 @@ impl Pusher {
         *request.headers_mut() = self.headers.clone();
         // The client blocks, so the answer is there at once.
         let answer = self.client.send_bytes(request).now_or_never();
-        let answer = answer
-            .ok_or("the client did not block")?
-            .map_err(|error| error.to_string())?;
-        if !answer.status().is_success() {
-            return Err(format!(
-                "the collector answered with status {}",
-                answer.status().as_u16()
-            ));
-        }
-        // An answer that is no message of OTLP says nothing about what was taken.
-        let said = ExportMetricsServiceResponse::decode(answer.into_body()).unwrap_or_default();
-        match said.partial_success {
-            Some(part) if part.rejected_data_points > 0 => {
-                let why: String = part.error_message.chars().take(MAX_SAID).collect();
-                Err(format!(
-                    "the collector rejected {} values: {why:?}",
-                    part.rejected_data_points
-                ))
-            }
-            _ => Ok(()),
-        }
+        let answer = answer.ok_or("the client did not block")?;
+        answer.map(|answer| answer.status()).map_err(|error| error.to_string())
     }
 
     fn take(&mut self, source: &Arc<Source>) -> ResourceMetrics {

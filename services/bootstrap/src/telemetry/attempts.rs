@@ -5,28 +5,23 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use opentelemetry_http::{Bytes, HttpError, Response};
+use opentelemetry_sdk::error::OTelSdkResult;
 use parking_lot::{Condvar, Mutex};
+
+use super::failure::{Failure, Rejected};
 
 /// The first and the longest wait after failures; doubled each time, with jitter.
 const WAITS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 /// Longest wait that a collector may ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
+/// Another attempt is made only while at least this part of the time for a batch is left: a tenth.
+const LEAST_PART: u32 = 10;
 
 /// What one attempt leads to.
 type Answer = Result<Response<Bytes>, HttpError>;
-
-/// Why an attempt failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Failure {
-    /// Nobody answered, or not in time; with the reason, which names no secrets.
-    NoAnswer(String),
-    /// The collector answered that it does not take them.
-    Refused(StatusCode),
-}
 
 /// The attempts of one exporter.
 #[derive(Debug)]
@@ -40,6 +35,8 @@ struct State {
     waits: ExponentialBackoff,
     not_before: Option<Instant>,
     failure: Option<Failure>,
+    /// What the collector did not take of the last request that it took.
+    rejected: Option<Rejected>,
     has_ended: bool,
 }
 
@@ -49,6 +46,7 @@ impl Attempts {
             waits: waits(),
             not_before: None,
             failure: None,
+            rejected: None,
             has_ended: false,
         };
         Self {
@@ -57,15 +55,19 @@ impl Attempts {
         }
     }
 
-    /// Sends by `once`, first when that is allowed, and again until `longest` has passed if another attempt may succeed. Blocks.
-    pub(super) fn send(&self, longest: Duration, once: impl Fn() -> Answer) -> Answer {
+    /// Sends by `once`, first when that is allowed, and again if another attempt may succeed. All attempts together take no longer than
+    /// `longest`: each is told how much of that is left. Blocks.
+    pub(super) fn send(&self, longest: Duration, once: impl Fn(Duration) -> Answer) -> Answer {
         self.wait();
         let until = Instant::now() + longest;
+        // With less time, an attempt would only hide what the collector answered before.
+        let last = until - longest / LEAST_PART;
+        let mut left = longest;
         loop {
-            let answer = once();
+            let answer = once(left);
             let failure = match &answer {
                 Ok(response) if response.status().is_success() => {
-                    self.succeeded();
+                    self.succeeded(Rejected::of(response.body()));
                     return answer;
                 }
                 Ok(response) => Failure::Refused(response.status()),
@@ -74,15 +76,30 @@ impl Attempts {
             let told = answer.as_ref().ok().and_then(retry_after);
             let is_final = !failure.may_pass();
             let next = self.failed(failure, told);
-            if is_final || next >= until || !self.wait() {
+            if is_final || next >= last || !self.wait() {
                 return answer;
             }
+            left = until.saturating_duration_since(Instant::now());
         }
     }
 
-    /// Why the last attempt failed, if it did.
-    pub(crate) fn failure(&self) -> Option<Failure> {
-        self.state.lock().failure.clone()
+    /// What came of the last batch, of which the exporter says this.
+    ///
+    /// # Errors
+    /// Why it did not arrive, or not all of it.
+    pub(super) fn outcome(&self, result: &OTelSdkResult) -> Result<(), Failure> {
+        let mut state = self.state.lock();
+        let rejected = state.rejected.take().map(Failure::Rejected);
+        let Err(error) = result else {
+            return rejected.map_or(Ok(()), Err);
+        };
+        let failure = state.failure.clone();
+        Err(failure.unwrap_or_else(|| Failure::NoAnswer(error.to_string())))
+    }
+
+    /// What the collector did not take of the last request that it took; the next call returns none.
+    pub(crate) fn take_rejected(&self) -> Option<Rejected> {
+        self.state.lock().rejected.take()
     }
 
     /// The process ends: nobody waits any more, and each batch is sent once.
@@ -91,9 +108,10 @@ impl Attempts {
         self.ended.notify_all();
     }
 
-    fn succeeded(&self) {
+    fn succeeded(&self, rejected: Option<Rejected>) {
         let mut state = self.state.lock();
         state.failure = None;
+        state.rejected = rejected;
         state.not_before = None;
         state.waits = waits();
     }
@@ -105,6 +123,7 @@ impl Attempts {
         let wait = told.map_or(own, |told| told.clamp(WAITS.0, LONGEST_WAIT));
         let next = Instant::now() + wait;
         state.failure = Some(failure);
+        state.rejected = None;
         state.not_before = Some(next);
         next
     }
@@ -119,16 +138,6 @@ impl Attempts {
             self.ended.wait_until(&mut state, at);
         }
         !state.has_ended
-    }
-}
-
-impl Failure {
-    /// Whether the same batch may be taken later, by the specification of OTLP.
-    fn may_pass(&self) -> bool {
-        match self {
-            Self::NoAnswer(_) => true,
-            Self::Refused(status) => matches!(status.as_u16(), 429 | 502 | 503 | 504),
-        }
     }
 }
 

@@ -1,6 +1,8 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
+use axum::http::StatusCode;
+
 use super::*;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -16,7 +18,7 @@ fn answer(status: u16, retry_after: Option<&str>) -> Answer {
 /// What `send` makes of these answers, one after the other: the last status, and how many attempts there were.
 fn send(attempts: &Attempts, longest: Duration, answers: &[(u16, Option<&str>)]) -> (u16, usize) {
     let made = Cell::new(0);
-    let result = attempts.send(longest, || {
+    let result = attempts.send(longest, |_| {
         let (status, retry_after) = answers[made.get().min(answers.len() - 1)];
         made.set(made.get() + 1);
         answer(status, retry_after)
@@ -29,13 +31,13 @@ fn a_collector_that_has_too_much_to_do_is_asked_again_and_one_that_refuses_is_no
     for status in [429, 502, 503, 504] {
         let attempts = Attempts::new();
         assert_eq!(send(&attempts, LONG, &[(status, Some("0")), (200, None)]), (200, 2));
-        assert_eq!(attempts.failure(), None);
+        assert_eq!(attempts.state.lock().failure, None);
     }
     for status in [301, 400, 401, 403, 404, 413, 500] {
         let attempts = Attempts::new();
         assert_eq!(send(&attempts, LONG, &[(status, None), (200, None)]), (status, 1));
         let code = StatusCode::from_u16(status).expect("valid");
-        assert_eq!(attempts.failure(), Some(Failure::Refused(code)));
+        assert_eq!(attempts.state.lock().failure, Some(Failure::Refused(code)));
     }
 }
 
@@ -78,7 +80,7 @@ fn a_collector_that_stays_away_is_asked_less_and_less_often() {
         .collect();
     assert!(waits[0] <= 2 * WAITS.0, "{waits:?}");
     assert!(waits[11] > WAITS.1 / 2 && waits[11] <= 2 * WAITS.1, "{waits:?}");
-    attempts.succeeded();
+    attempts.succeeded(None);
     let first = attempts.failed(why, None).saturating_duration_since(Instant::now());
     assert!(first <= 2 * WAITS.0, "{first:?}");
 }
@@ -94,4 +96,48 @@ fn the_end_of_the_process_ends_a_wait_and_each_batch_is_sent_once() {
     attempts.end();
     assert_eq!(waiting.join().expect("no panic"), (503, 1));
     assert_eq!(send(&attempts, LONG, &[(503, None)]), (503, 1));
+}
+
+#[test]
+fn all_attempts_of_a_batch_together_take_no_longer_than_it_may() {
+    let longest = Duration::from_secs(10);
+    let attempts = Attempts::new();
+    let told = Cell::new(None);
+    let made = Cell::new(0);
+    let result = attempts.send(longest, |left| {
+        made.set(made.get() + 1);
+        match made.get() {
+            1 => answer(503, Some("0")),
+            _ => {
+                told.set(Some(left));
+                answer(200, None)
+            }
+        }
+    });
+    assert!(result.is_ok_and(|response| response.status() == StatusCode::OK));
+    let left = told.get().expect("a second attempt");
+    assert!(left < longest && left > Duration::ZERO, "{left:?}");
+    // An attempt with hardly any time left would time out and hide the answer.
+    let made = send(&Attempts::new(), WAITS.0, &[(503, Some("0")), (200, None)]);
+    assert_eq!(made, (503, 1));
+}
+
+#[test]
+fn what_was_rejected_is_of_one_batch_and_a_failure_is_not_mixed_with_it() {
+    let attempts = Attempts::new();
+    let rejected = Rejected {
+        items: 2,
+        why: "too old".to_owned(),
+    };
+    attempts.succeeded(Some(rejected.clone()));
+    assert_eq!(attempts.outcome(&Ok(())), Err(Failure::Rejected(rejected.clone())));
+    assert_eq!(attempts.outcome(&Ok(())), Ok(()), "it was taken");
+    attempts.succeeded(Some(rejected.clone()));
+    attempts.succeeded(None);
+    assert_eq!(attempts.take_rejected(), None, "the next request was taken as a whole");
+    attempts.succeeded(Some(rejected));
+    send(&attempts, Duration::ZERO, &[(400, None)]);
+    let error = opentelemetry_sdk::error::OTelSdkError::InternalFailure("refused".to_owned());
+    let outcome = attempts.outcome(&Err(error));
+    assert_eq!(outcome, Err(Failure::Refused(StatusCode::BAD_REQUEST)));
 }

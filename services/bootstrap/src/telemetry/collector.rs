@@ -15,16 +15,22 @@ use reqwest::{Certificate, Identity};
 
 use super::attempts::Attempts;
 use super::sender::{Sender, chain};
-use super::signal::Signal;
+use super::signal::{Number, Signal};
 use crate::settings::HttpUrl;
 
 /// Default time limit of one request, as OpenTelemetry specifies.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The usual port of collectors for OTLP over gRPC.
+const GRPC: u16 = 4317;
+
 /// The server that one signal is sent to.
 #[derive(Debug, Clone)]
 pub(crate) struct Collector {
     pub(crate) endpoint: HttpUrl,
+    /// The variable that names the endpoint.
+    named_by: String,
+    /// For all attempts of one batch.
     pub(crate) timeout: Duration,
     /// Whether requests are compressed.
     pub(crate) compress: bool,
@@ -43,13 +49,16 @@ impl Collector {
         variable: impl Fn(&str) -> Option<&'a str> + Copy,
         problems: &mut Vec<String>,
     ) -> Option<Self> {
-        let endpoint = endpoint(signal, variable, problems)?;
+        let (named_by, endpoint) = endpoint(signal, variable, problems)?;
         check_values(signal, variable, problems);
         let of = |what| own_or_general(signal, variable, what).map(|(_, text)| text);
-        let timeout = of("TIMEOUT").and_then(|text| text.parse().ok());
+        let milliseconds = |text: Option<&str>| text.and_then(|text| text.parse().ok()).map(Duration::from_millis);
+        let timeout = milliseconds(of("TIMEOUT")).unwrap_or(TIMEOUT);
+        let of_export = milliseconds(variable(signal.export_timeout()));
         Some(Self {
             endpoint,
-            timeout: timeout.map_or(TIMEOUT, Duration::from_millis),
+            named_by,
+            timeout: of_export.map_or(timeout, |limit| timeout.min(limit)),
             compress: of("COMPRESSION").is_some_and(|text| text.eq_ignore_ascii_case("gzip")),
             headers: headers(signal, variable, problems),
             authorities: authorities(signal, variable, problems),
@@ -62,6 +71,17 @@ impl Collector {
         let mut url = self.endpoint.as_url().clone();
         url.set_query(None);
         url.into()
+    }
+
+    /// What is odd about the endpoint.
+    pub(super) fn warning(&self) -> Option<String> {
+        let is_grpc = self.endpoint.as_url().port() == Some(GRPC);
+        is_grpc.then(|| {
+            format!(
+                "{}: port {GRPC} usually takes OTLP over gRPC, but this is sent over HTTP: the port for that is usually 4318",
+                self.named_by
+            )
+        })
     }
 
     /// The HTTP client of the exporter. Must not be made on a thread of the async runtime.
@@ -96,6 +116,13 @@ impl Collector {
 /// Checks what is read elsewhere, and ignored there if it is wrong.
 fn check_values<'a>(signal: Signal, variable: impl Fn(&str) -> Option<&'a str>, problems: &mut Vec<String>) {
     let both = |what| [format!("OTEL_EXPORTER_OTLP_{what}"), own(signal, what)];
+    let own_numbers = signal.numbers().iter().map(|number| (number.name, number));
+    let timeouts = both("TIMEOUT").map(|key| (key, Number::milliseconds("", 1)));
+    for (key, number) in timeouts.iter().map(|(key, number)| (&**key, number)).chain(own_numbers) {
+        if let Some(correction) = variable(key).and_then(|text| number.correction(text)) {
+            add(problems, format!("{key}: write {correction}"));
+        }
+    }
     let mut check = |key: &str, fits: &dyn Fn(&str) -> bool, what: &str| {
         if variable(key).is_some_and(|text| !fits(text)) {
             add(problems, format!("{key}: write {what}"));
@@ -109,17 +136,6 @@ fn check_values<'a>(signal: Signal, variable: impl Fn(&str) -> Option<&'a str>, 
         let known = |text: &str| ["gzip", "none"].iter().any(|name| text.eq_ignore_ascii_case(name));
         check(&key, &known, "gzip or none; there is no other compression");
     }
-    let at_least = |least| move |text: &str| text.parse::<u32>().is_ok_and(|number| number >= least);
-    let own = signal.milliseconds().iter().map(|key| (*key).to_owned());
-    for key in both("TIMEOUT").into_iter().chain(own) {
-        check(&key, &at_least(1), "milliseconds as a whole number, at least 1");
-    }
-    for key in signal.counts() {
-        check(key, &at_least(1), "a whole number, at least 1");
-    }
-    for key in signal.limits() {
-        check(key, &at_least(0), "a whole number from 0 to 4294967295");
-    }
     for (key, only) in signal.fixed() {
         let what = format!("{only}; there is nothing else");
         check(key, &|text| text.eq_ignore_ascii_case(only), &what);
@@ -127,7 +143,7 @@ fn check_values<'a>(signal: Signal, variable: impl Fn(&str) -> Option<&'a str>, 
 }
 
 /// A variable that several signals read has one problem.
-fn add(problems: &mut Vec<String>, problem: String) {
+pub(super) fn add(problems: &mut Vec<String>, problem: String) {
     if !problems.contains(&problem) {
         problems.push(problem);
     }
@@ -152,13 +168,13 @@ fn endpoint<'a>(
     signal: Signal,
     variable: impl Fn(&str) -> Option<&'a str>,
     problems: &mut Vec<String>,
-) -> Option<HttpUrl> {
+) -> Option<(String, HttpUrl)> {
     let (key, text) = own_or_general(signal, variable, "ENDPOINT")?;
     let is_own = key == own(signal, "ENDPOINT");
     // An endpoint without a scheme would be read as https, and "localhost:4318" as a URL with the scheme "localhost".
     match text.parse::<HttpUrl>() {
-        Ok(url) if is_own => Some(url),
-        Ok(url) => Some(url.with_path(signal.path())),
+        Ok(url) if is_own => Some((key, url)),
+        Ok(url) => Some((key, url.with_path(signal.path()))),
         Err(_) => {
             let path = if is_own { signal.path() } else { "" };
             let problem = format!(

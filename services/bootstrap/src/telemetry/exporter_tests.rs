@@ -2,8 +2,11 @@ use std::io::Write;
 
 use opentelemetry_http::{Bytes, Response};
 use opentelemetry_sdk::error::OTelSdkError;
+use parking_lot::Mutex;
 use tracing_subscriber::layer::SubscriberExt;
 
+use super::super::counts::TraceCounts;
+use super::super::signal::Signal;
 use super::*;
 
 /// Answers as told, by way of the attempts.
@@ -16,7 +19,7 @@ struct Scripted {
 impl SpanExporter for Scripted {
     async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
         let status = *self.status.lock();
-        let answer = self.attempts.send(Duration::ZERO, || match status {
+        let answer = self.attempts.send(Duration::ZERO, |_| match status {
             Some(status) => Ok(Response::builder().status(status).body(Bytes::new())?),
             None => Err("connection refused".into()),
         });
@@ -53,10 +56,10 @@ fn log(answers: &[(Option<u16>, usize)]) -> (Vec<String>, TraceCounts) {
     };
     let exporter = Counted::new(
         scripted.clone(),
-        "http://c".to_owned(),
         attempts,
         fill.clone(),
-        counts.clone(),
+        counts.spans.clone(),
+        Outage::new(Signal::Traces, "http://c".to_owned()),
     );
     let log = Log::default();
     let writer = log.clone();
@@ -68,7 +71,8 @@ fn log(answers: &[(Option<u16>, usize)]) -> (Vec<String>, TraceCounts) {
             *scripted.status.lock() = *status;
             fill.put(3, *overflow);
             let spans = (0..3).map(|_| span()).collect();
-            let _ = futures_util::FutureExt::now_or_never(exporter.export(spans)).expect("it does not wait");
+            let _ = futures_util::FutureExt::now_or_never(SpanExporter::export(&exporter, spans))
+                .expect("it does not wait");
         }
     });
     let text = String::from_utf8(log.0.lock().clone()).expect("text");
@@ -123,10 +127,7 @@ fn each_change_is_logged_once_and_every_span_is_counted() {
             "{line}"
         );
     }
-    assert_eq!(
-        (counts.exported.get(), counts.dropped.get(), counts.refused.get()),
-        (9, 9, 6)
-    );
+    assert_eq!(counts.spans.all(), (9, 9, 6));
 }
 
 #[test]
@@ -143,5 +144,5 @@ fn a_collector_that_cannot_keep_up_is_logged_once_although_the_queue_overflows_o
         lines[0].contains("more spans end than the collector takes"),
         "{lines:#?}"
     );
-    assert_eq!(counts.exported.get(), 15);
+    assert_eq!(counts.spans.exported.get(), 15);
 }

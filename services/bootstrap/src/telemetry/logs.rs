@@ -16,8 +16,8 @@ use tracing_subscriber::registry::LookupSpan;
 use super::pushed_logs::Bridge;
 use crate::config::{LogConfig, LogFormat, LogLevel};
 
-/// The layer that writes logs as configured, and pushes them if they are pushed. Lines of text start with the server's name. Its filter
-/// is its own: events that are not logged may still be traced. It takes no spans: without an exporter of traces, a span costs nothing.
+/// The layer that writes logs as configured, and pushes them if they are pushed. Each line has the server's name. Its filter is its
+/// own: events that are not logged may still be traced. It takes no spans: without an exporter of traces, a span costs nothing.
 pub(super) fn layer<S, F>(
     config: &LogConfig,
     server: &str,
@@ -37,7 +37,7 @@ where
         let text = text(server, std::io::stderr).with_ansi(std::io::stderr().is_terminal());
         text.log_internal_errors(false).boxed()
     } else {
-        json(std::io::stderr).boxed()
+        json(server, std::io::stderr).boxed()
     };
     match pushed {
         Some(pushed) => written.and_then(pushed).with_filter(filter).boxed(),
@@ -140,40 +140,70 @@ impl Visit for OwnTrace {
     }
 }
 
-fn json<S, W>(writer: W) -> impl Layer<S> + Send + Sync
+fn json<S, W>(server: &str, writer: W) -> impl Layer<S> + Send + Sync + use<S, W>
 where
     S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let format = Format::default().json().flatten_event(true).with_span_list(false);
+    let server = serde_json::Value::from(server).to_string();
     tracing_subscriber::fmt::layer()
         // They would be printed to stderr, and that panics if stderr is closed.
         .log_internal_errors(false)
         .fmt_fields(JsonFields::new())
-        .event_format(WithTrace(format))
+        .event_format(WithOrigin { server, format })
         .with_writer(writer)
 }
 
-/// The JSON format of tracing-subscriber, with `trace_id` and `span_id` while a trace is recorded; each of them once.
-struct WithTrace(Format<Json>);
+/// The field of a line with the name of the server that writes it.
+const SERVER: &str = "server";
 
-impl<S, N> FormatEvent<S, N> for WithTrace
+/// The JSON format of tracing-subscriber, with `server`, and with `trace_id` and `span_id` while a trace is recorded; each of them once.
+struct WithOrigin {
+    /// In quotes.
+    server: String,
+    format: Format<Json>,
+}
+
+impl<S, N> FormatEvent<S, N> for WithOrigin
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let Some(Recorded { span, is_named }) = recorded(event) else {
-            return self.0.format_event(context, writer, event);
-        };
-        let mut line = String::new();
-        self.0.format_event(context, Writer::new(&mut line), event)?;
-        let rest = line.strip_prefix('{').unwrap_or(&line);
         writer.write_char('{')?;
-        if !is_named {
-            write!(writer, r#""{TRACE_ID}":"{}","#, span.trace_id())?;
+        // One of several servers of a process may name itself.
+        if event.metadata().fields().field(SERVER).is_none() {
+            write!(writer, r#""{SERVER}":{},"#, self.server)?;
         }
-        write!(writer, r#""span_id":"{}",{rest}"#, span.span_id())
+        if let Some(Recorded { span, is_named }) = recorded(event) {
+            if !is_named {
+                write!(writer, r#""{TRACE_ID}":"{}","#, span.trace_id())?;
+            }
+            write!(writer, r#""span_id":"{}","#, span.span_id())?;
+        }
+        let mut rest = Rest {
+            writer,
+            has_begun: false,
+        };
+        self.format.format_event(context, Writer::new(&mut rest), event)
+    }
+}
+
+/// Writes an object that was begun already: everything but its first brace.
+struct Rest<'w> {
+    writer: Writer<'w>,
+    has_begun: bool,
+}
+
+impl fmt::Write for Rest<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let rest = match text.strip_prefix('{') {
+            Some(rest) if !self.has_begun => rest,
+            _ => text,
+        };
+        self.has_begun |= !text.is_empty();
+        self.writer.write_str(rest)
     }
 }
 
@@ -238,7 +268,7 @@ pub(super) mod tests {
         let provider = SdkTracerProvider::builder().build();
         let traces = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
         let subscriber = tracing_subscriber::registry()
-            .with(json(move || writer.clone()))
+            .with(json("ws-0", move || writer.clone()))
             .with(traces);
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!(count = 3, "outside");
@@ -252,9 +282,32 @@ pub(super) mod tests {
             (&"outside".into(), &3.into(), &"INFO".into())
         );
         assert!(outside.get("trace_id").is_none());
+        assert_eq!(
+            (&outside["server"], &inside["server"]),
+            (&"ws-0".into(), &"ws-0".into())
+        );
         assert_eq!(inside["message"], "inside");
         assert_eq!(inside["trace_id"].as_str().map(str::len), Some(32));
         assert_eq!(inside["span_id"].as_str().map(str::len), Some(16));
+    }
+
+    #[test]
+    fn a_line_of_json_has_one_server_which_is_the_one_that_it_names_itself() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::registry().with(json("an \"odd\" {name}", move || writer.clone()));
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!(peer = "ws-1", "of the process");
+            tracing::info!(server = "ws-2", "of a server in it");
+        });
+        let found: Vec<_> = lines.parsed().iter().map(|line| line["server"].clone()).collect();
+        assert_eq!(found, ["an \"odd\" {name}", "ws-2"]);
+        assert!(
+            lines
+                .text()
+                .lines()
+                .all(|line| line.matches("\"server\":").count() == 1)
+        );
     }
 
     #[test]
@@ -287,7 +340,7 @@ pub(super) mod tests {
         let provider = SdkTracerProvider::builder().build();
         let traces = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
         let subscriber = tracing_subscriber::registry()
-            .with(json(move || json_writer.clone()))
+            .with(json("ws-0", move || json_writer.clone()))
             .with(text("ws-0", move || text_writer.clone()).with_ansi(false))
             .with(traces);
         let mut here = None;

@@ -3,7 +3,9 @@
 mod attempts;
 mod collector;
 mod counts;
+mod destinations;
 mod exporter;
+mod failure;
 mod kept;
 mod level;
 mod lines;
@@ -31,7 +33,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
-pub(crate) use counts::TraceCounts;
+pub(crate) use counts::{TraceCounts, pushed_lines};
+pub(crate) use destinations::Destinations;
 pub(crate) use level::Level;
 pub(crate) use lines::metrics;
 pub(crate) use pushed_logs::PushedLogs;
@@ -42,6 +45,7 @@ pub(crate) use traces::TraceConfig;
 pub(crate) mod sending {
     pub(crate) use super::attempts::Attempts;
     pub(crate) use super::collector::Collector;
+    pub(crate) use super::failure::Failure;
     pub(crate) use super::outage::Outage;
     pub(crate) use super::resource::Given;
     pub(crate) use super::sender::Sender;
@@ -50,7 +54,7 @@ pub(crate) mod sending {
 
 use crate::config::LogConfig;
 use crate::settings::Environment;
-use pushed_logs::Pushing;
+use pushed_logs::LogPush;
 
 /// Longest wait for what is left to be sent at the end of the process.
 pub(crate) const FLUSH: Duration = Duration::from_secs(3);
@@ -66,7 +70,7 @@ pub(crate) struct Exports {
 #[derive(Debug)]
 pub(crate) struct Telemetry {
     traces: Option<SdkTracerProvider>,
-    logs: Option<Pushing>,
+    logs: Option<LogPush>,
     repeats: Repeats,
 }
 
@@ -121,14 +125,14 @@ fn layers(
     logs: &LogConfig,
     repeats: &Repeats,
     traces: Option<&SdkTracerProvider>,
-    pushed: Option<&Pushing>,
+    pushed: Option<&LogPush>,
 ) -> (Vec<Box<dyn Layer<Registry> + Send + Sync>>, Level) {
     let (filter, level) = Level::new(&logs.level);
     let mut layers = vec![logs::layer(
         logs,
         server,
         filter.and(repeats.filter()),
-        pushed.map(Pushing::layer),
+        pushed.map(LogPush::layer),
     )];
     layers.extend(traces.map(|traces| traces::layer(traces).boxed()));
     (layers, level)

@@ -1,95 +1,144 @@
-//! Logs once that something cannot be sent, and once that it can be sent again, in place of an error every few seconds.
+//! Logs once that a collector does not take what it is sent, and once that it does again, in place of an error every few seconds.
 
-use std::fmt::Display;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
+
+use super::failure::{Failure, advice};
 use super::signal::Signal;
 
-/// Whether a collector takes what it is sent.
+/// What happens now and then lasts until it did not happen for this long.
+const CALM: Duration = Duration::from_secs(60);
+
+/// Whether a collector takes what it is sent of one signal. Each change is logged.
 #[derive(Debug)]
 pub(crate) struct Outage {
     signal: Signal,
     endpoint: String,
-    lasts: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// It takes everything.
+    None,
+    NoAnswer,
+    Refused,
+    /// It takes a part; since then it rejected none.
+    Rejected(Instant),
+    /// It takes everything, but more comes; since then nothing was dropped.
+    Overflowing(Instant),
+}
+
+impl State {
+    fn of(result: &Result<(), Failure>, overflow: usize) -> Self {
+        match result {
+            Err(Failure::NoAnswer(_)) => Self::NoAnswer,
+            Err(Failure::Refused(_)) => Self::Refused,
+            Err(Failure::Rejected(_)) => Self::Rejected(Instant::now()),
+            Ok(()) if overflow > 0 => Self::Overflowing(Instant::now()),
+            Ok(()) => Self::None,
+        }
+    }
+
+    /// The state after this one, if something came of sending that is `new`.
+    fn then(self, new: Self) -> Self {
+        match (self, new) {
+            (Self::Overflowing(since), Self::None) | (Self::Rejected(since), Self::None | Self::Overflowing(_))
+                if since.elapsed() < CALM =>
+            {
+                self
+            }
+            // What overflowed while nothing was taken was said then.
+            (Self::NoAnswer | Self::Refused, Self::Overflowing(_)) => Self::None,
+            _ => new,
+        }
+    }
 }
 
 impl Outage {
     /// The collector at `endpoint`, which must show no secret, takes everything so far.
     pub(crate) fn new(signal: Signal, endpoint: String) -> Self {
-        let lasts = AtomicBool::new(false);
         Self {
             signal,
             endpoint,
-            lasts,
+            state: Mutex::new(State::None),
         }
     }
 
-    /// Logs the result of sending, if the one before was another.
-    pub(crate) fn log<E: Display>(&self, result: Result<(), E>) {
-        let lasted = self.lasts.swap(result.is_err(), Ordering::Relaxed);
-        let (what, endpoint) = (self.signal.plural(), &self.endpoint);
-        match result {
-            Err(error) if !lasted => tracing::warn!(
+    /// Logs what came of sending, if what came of it before was another thing. `overflow` is how much did not fit into the queue meanwhile.
+    pub(crate) fn log(&self, result: &Result<(), Failure>, overflow: usize) {
+        let (old, new) = {
+            let mut state = self.state.lock();
+            let old = *state;
+            *state = old.then(State::of(result, overflow));
+            (old, *state)
+        };
+        if std::mem::discriminant(&old) == std::mem::discriminant(&new) {
+            return;
+        }
+        match (new, result) {
+            (State::None, _) => self.log_end(old),
+            (State::Overflowing(_), _) => self.log_overflow(),
+            (_, Err(failure)) => self.log_failure(failure),
+            (_, Ok(())) => {}
+        }
+    }
+
+    fn log_failure(&self, failure: &Failure) {
+        let (endpoint, advice) = (&self.endpoint, advice(self.signal, failure));
+        let (what, gone) = match self.signal {
+            Signal::Metrics => ("metrics", "missing there"),
+            other => (other.plural(), "dropped"),
+        };
+        let error = failure.why();
+        match failure {
+            Failure::NoAnswer(_) => {
+                tracing::warn!(
+                    endpoint,
+                    error,
+                    "{what} cannot be sent and are {gone} until they can: {advice}"
+                );
+            }
+            Failure::Refused(status) => tracing::warn!(
                 endpoint,
-                %error,
-                "{what} cannot be sent and are dropped until they can: check that OTEL_EXPORTER_OTLP_ENDPOINT is right, that a \
-                 server answers there, and its certificate if it is https"
+                status = tracing::field::display(status),
+                "the collector refuses {what}, and they are {gone} until it takes them: {advice}"
             ),
-            Ok(()) if lasted => tracing::info!(endpoint, "{what} are sent again"),
-            _ => {}
+            Failure::Rejected(part) => tracing::warn!(
+                endpoint,
+                rejected = part.items,
+                error,
+                "the collector rejects some of the {what}: {advice}"
+            ),
+        }
+    }
+
+    fn log_overflow(&self) {
+        let endpoint = &self.endpoint;
+        match self.signal {
+            Signal::Logs => tracing::warn!(
+                endpoint,
+                "more lines are logged than the collector takes, and the rest are not sent: log less with --log-level, or allow more to \
+                 wait with OTEL_BLRP_MAX_QUEUE_SIZE"
+            ),
+            _ => tracing::warn!(
+                endpoint,
+                "more spans end than the collector takes, and the rest are dropped: sample less with OTEL_TRACES_SAMPLER_ARG, or allow \
+                 more to wait with OTEL_BSP_MAX_QUEUE_SIZE"
+            ),
+        }
+    }
+
+    fn log_end(&self, old: State) {
+        let (what, endpoint) = (self.signal.plural(), &self.endpoint);
+        match old {
+            State::Overflowing(_) | State::Rejected(_) => tracing::info!(endpoint, "all {what} are sent again"),
+            _ => tracing::info!(endpoint, "{what} are sent again"),
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io;
-    use std::sync::Arc;
-
-    use parking_lot::Mutex;
-    use tracing_subscriber::layer::SubscriberExt;
-
-    use super::*;
-
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn a_change_is_one_line_and_what_stays_as_it_is_is_none() {
-        let lines = Lines::default();
-        let writer = lines.clone();
-        let layer = tracing_subscriber::fmt::layer()
-            .with_ansi(false)
-            .with_writer(move || writer.clone());
-        let outage = Outage::new(Signal::Metrics, "http://collector/".to_owned());
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
-            let (fine, broken) = (Ok(()), Err("broken"));
-            for result in [fine, fine, broken, broken, broken, fine, fine] {
-                outage.log(result);
-            }
-        });
-        let text = String::from_utf8(lines.0.lock().clone()).expect("text");
-        let [first, second] = &text.lines().collect::<Vec<_>>()[..] else {
-            panic!("two lines: {text}")
-        };
-        assert!(
-            first.contains("WARN") && first.contains("metrics cannot be sent") && first.contains("broken"),
-            "{first}"
-        );
-        assert!(
-            second.contains("INFO") && second.contains("metrics are sent again"),
-            "{second}"
-        );
-    }
-}
+#[path = "outage_tests.rs"]
+mod tests;

@@ -1,6 +1,6 @@
 //! Logs that are pushed: the lines of stderr, as OTLP over HTTP, with the ids of their traces.
 //!
-//! They wait in a bounded queue for a thread of its own. A line that does not fit is left out here; stderr has all of them.
+//! They wait in a bounded queue for a thread of its own. A line that does not fit is counted and left out here; stderr has all of them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,17 +9,18 @@ use opentelemetry::KeyValue;
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use opentelemetry_otlp::{LogExporter, Protocol, RetryPolicy, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::logs::{LogBatch, SdkLogger, SdkLoggerProvider};
+use opentelemetry_sdk::logs::{BatchConfigBuilder, BatchLogProcessor, SdkLogger, SdkLoggerProvider};
 use tracing::{Event, Level, Subscriber};
 use tracing_log::NormalizeEvent;
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::attempts::Attempts;
 use super::collector::Collector;
+use super::counts::{Results, pushed_lines};
+use super::exporter::Counted;
 use super::outage::Outage;
+use super::queue::{Fill, Queue};
 use super::resource::Given;
 use super::signal::Signal;
 use super::traces::QUIET;
@@ -36,10 +37,14 @@ const SENDING: [&str; 6] = [
     "webpki",
 ];
 
+/// Places in the queue before the exporter, unless `OTEL_BLRP_MAX_QUEUE_SIZE` says otherwise; the default of the specification.
+const QUEUE: usize = 2_048;
+
 /// Where logs are pushed.
 #[derive(Debug, Clone)]
 pub(crate) struct PushedLogs {
     collector: Collector,
+    queue: usize,
     attributes: Vec<KeyValue>,
 }
 
@@ -52,12 +57,23 @@ impl PushedLogs {
         }
         Some(Self {
             collector: Collector::read(Signal::Logs, variable, problems)?,
-            attributes: Given::read(variable).attributes(service, name),
+            // Another text is a problem already.
+            queue: variable("OTEL_BLRP_MAX_QUEUE_SIZE").map_or(QUEUE, |text| text.parse().unwrap_or(QUEUE)),
+            attributes: Given::read(variable, problems).attributes(service, name),
         })
     }
 
+    /// Where logs are pushed.
+    pub(super) fn collector(&self) -> &Collector {
+        &self.collector
+    }
+
     /// Starts to send in batches, from a thread of its own. Must not be called on a thread of the async runtime.
-    pub(super) fn start(&self) -> Result<Pushing, String> {
+    pub(super) fn start(&self) -> Result<LogPush, String> {
+        self.start_counting(pushed_lines())
+    }
+
+    fn start_counting(&self, results: &Results) -> Result<LogPush, String> {
         let sender = self.collector.client()?;
         let attempts = sender.attempts();
         let exporter = LogExporter::builder()
@@ -70,33 +86,34 @@ impl PushedLogs {
             .with_retry_policy(RetryPolicy::disabled())
             .build()
             .map_err(|error| format!("OTEL_EXPORTER_OTLP_*: {error}"))?;
+        let fill = Arc::new(Fill::default());
         let outage = Outage::new(Signal::Logs, self.collector.endpoint.to_string());
+        let exporter = Counted::new(exporter, attempts.clone(), fill.clone(), results.clone(), outage);
+        let batches = BatchConfigBuilder::default().with_max_queue_size(self.queue).build();
+        let batches = BatchLogProcessor::builder(exporter).with_batch_config(batches).build();
+        let queue = Queue::new(batches, self.queue, fill, attempts, results.dropped.clone());
         let resource = Resource::builder().with_attributes(self.attributes.iter().cloned());
         let provider = SdkLoggerProvider::builder()
-            .with_batch_exporter(Watched { exporter, outage })
+            .with_log_processor(queue)
             .with_resource(resource.build())
             .build();
-        Ok(Pushing { provider, attempts })
+        Ok(LogPush(provider))
     }
 }
 
-/// Keeps pushing logs until [`Pushing::stop`].
+/// Keeps pushing logs until [`LogPush::stop`].
 #[derive(Debug)]
-pub(super) struct Pushing {
-    provider: SdkLoggerProvider,
-    attempts: Arc<Attempts>,
-}
+pub(super) struct LogPush(SdkLoggerProvider);
 
-impl Pushing {
+impl LogPush {
     /// The layer that pushes lines. It has no filter of its own: it gets what stderr gets.
     pub(super) fn layer(&self) -> Bridge {
-        Bridge(OpenTelemetryTracingBridge::new(&self.provider))
+        Bridge(OpenTelemetryTracingBridge::new(&self.0))
     }
 
     /// Sends what is left. Waits no longer than `limit`.
     pub(super) fn stop(self, limit: Duration) {
-        self.attempts.end();
-        if let Err(error) = self.provider.shutdown_with_timeout(limit) {
+        if let Err(error) = self.0.shutdown_with_timeout(limit) {
             tracing::warn!(%error, "the last logs were not sent");
         }
     }
@@ -117,29 +134,6 @@ where
         if !is_about_sending {
             self.0.on_event(event, context);
         }
-    }
-}
-
-/// An exporter whose failures are logged once.
-#[derive(Debug)]
-struct Watched<E> {
-    exporter: E,
-    outage: Outage,
-}
-
-impl<E: opentelemetry_sdk::logs::LogExporter> opentelemetry_sdk::logs::LogExporter for Watched<E> {
-    async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
-        let result = self.exporter.export(batch).await;
-        self.outage.log(result.as_ref().copied());
-        result
-    }
-
-    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.exporter.shutdown_with_timeout(timeout)
-    }
-
-    fn set_resource(&mut self, resource: &Resource) {
-        self.exporter.set_resource(resource);
     }
 }
 

@@ -1,7 +1,9 @@
 use std::time::Instant;
 
 use opentelemetry::trace::TracerProvider;
-use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::logs::v1::{
+    ExportLogsPartialSuccess, ExportLogsServiceRequest, ExportLogsServiceResponse,
+};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -9,6 +11,7 @@ use prost::Message;
 use tracing_subscriber::Registry;
 use tracing_subscriber::layer::SubscriberExt;
 
+use super::super::counts::new_pushed_lines;
 use super::super::receiver::{Answer, Got, LIMIT, environment, fine, nobody, receiver};
 use super::super::{FLUSH, logs};
 use super::*;
@@ -20,16 +23,22 @@ fn read(pairs: &[(&str, &str)]) -> (Option<PushedLogs>, Vec<String>) {
     (config, problems)
 }
 
-fn pushing(url: &str, more: &[(&str, &str)]) -> Pushing {
+fn pushing(url: &str, more: &[(&str, &str)]) -> LogPush {
+    counting(url, more).0
+}
+
+fn counting(url: &str, more: &[(&str, &str)]) -> (LogPush, Results) {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let on = [("OTEL_LOGS_EXPORTER", "otlp"), ("OTEL_EXPORTER_OTLP_ENDPOINT", url)];
     let (config, problems) = read(&[&on, more].concat());
     assert_eq!(problems, [""; 0]);
-    config.expect("it is on").start().expect("started")
+    let results = new_pushed_lines();
+    let push = config.expect("it is on").start_counting(&results);
+    (push.expect("started"), results)
 }
 
 /// Runs with logs as a process has them, at the level `info`, and traces.
-fn logging(pushing: &Pushing, run: impl FnOnce()) {
+fn logging(pushing: &LogPush, run: impl FnOnce()) {
     let config = LogConfig::default();
     let filter = logs::filter::<Registry>(&config.level);
     let traces = SdkTracerProvider::builder().build();
@@ -101,7 +110,7 @@ fn lines_about_sending_are_not_sent_as_they_would_never_end() {
 fn a_collector_that_is_dead_or_hangs_holds_up_neither_a_line_nor_the_end() {
     let (silent, _requests) = receiver(&[Answer::Silence]);
     for url in [nobody(), silent] {
-        let pushing = pushing(&url, &[("OTEL_EXPORTER_OTLP_TIMEOUT", "60000")]);
+        let (pushing, results) = counting(&url, &[("OTEL_EXPORTER_OTLP_TIMEOUT", "60000")]);
         let begin = Instant::now();
         // Not the subscriber of a process: it would write them all.
         let subscriber = tracing_subscriber::registry().with(pushing.layer());
@@ -111,9 +120,47 @@ fn a_collector_that_is_dead_or_hangs_holds_up_neither_a_line_nor_the_end() {
                 tracing::info!(number, "a line");
             }
         });
+        let (exported, dropped, refused) = results.all();
+        assert!(
+            (exported, refused) == (0, 0) && dropped >= 10_000 - 2 * QUEUE as u64,
+            "{dropped}"
+        );
         pushing.stop(Duration::from_millis(200));
         assert!(begin.elapsed() < LIMIT, "{:?}", begin.elapsed());
     }
+}
+
+/// How many lines were exported, dropped and refused when three were logged and the collector answered this.
+fn results_of(answer: Answer) -> (u64, u64, u64) {
+    let (url, requests) = receiver(&[answer]);
+    let (pushing, results) = counting(&url, &[]);
+    let subscriber = tracing_subscriber::registry().with(pushing.layer());
+    tracing::subscriber::with_default(subscriber, || {
+        (0..3).for_each(|number| tracing::info!(number, "a line"));
+    });
+    pushing.stop(LIMIT);
+    assert!(requests.try_recv().is_ok(), "a request");
+    results.all()
+}
+
+#[test]
+fn every_line_is_counted_by_what_came_of_it() {
+    let rejected = |items| {
+        let partial_success = Some(ExportLogsPartialSuccess {
+            rejected_log_records: items,
+            error_message: "too old".to_owned(),
+        });
+        Answer::Status(200, ExportLogsServiceResponse { partial_success }.encode_to_vec())
+    };
+    assert_eq!(results_of(fine()), (3, 0, 0));
+    assert_eq!(results_of(rejected(2)), (1, 0, 2));
+    assert_eq!(results_of(rejected(1_000)), (0, 0, 3), "there were only three");
+    assert_eq!(results_of(Answer::Status(400, Vec::new())), (0, 0, 3));
+    let (pushing, results) = counting(&nobody(), &[]);
+    let subscriber = tracing_subscriber::registry().with(pushing.layer());
+    tracing::subscriber::with_default(subscriber, || tracing::info!("a line"));
+    pushing.stop(LIMIT);
+    assert_eq!(results.all(), (0, 1, 0));
 }
 
 #[test]
@@ -132,6 +179,10 @@ fn nothing_is_pushed_unless_it_is_asked_for_and_mistakes_are_rejected() {
             "write milliseconds",
         ),
         (&[on, endpoint, ("OTEL_BLRP_MAX_QUEUE_SIZE", "0")], "at least 1"),
+        (
+            &[on, endpoint, ("OTEL_BLRP_MAX_QUEUE_SIZE", "1000001")],
+            "at most 1000000",
+        ),
         (
             &[on, endpoint, ("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "grpc")],
             "write http/protobuf",

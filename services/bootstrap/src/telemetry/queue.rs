@@ -1,39 +1,40 @@
-//! The queue before the exporter: of a stated length, and what does not fit is counted. Nobody waits for it.
+//! The queue before an exporter of spans or log lines: of a stated length, and what does not fit is counted. Nobody waits for it.
 //!
-//! The queue itself is that of the SDK, which drops spans, too, but tells nobody how many. So nothing is given to it that it would drop.
+//! The queue itself is that of the SDK, which drops what does not fit, too, but tells nobody how many. So nothing is given to it that it would drop.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use opentelemetry::Context;
+use opentelemetry::{Context, InstrumentationScope};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::logs::{LogProcessor, SdkLogRecord};
 use opentelemetry_sdk::trace::{Span, SpanData, SpanProcessor};
+use prometheus::IntCounter;
 
 use super::attempts::Attempts;
-use super::counts::TraceCounts;
 
 /// How full a queue is; shared with the exporter, which empties it.
 #[derive(Debug, Default)]
 pub(super) struct Fill {
     waiting: AtomicUsize,
-    /// Spans that did not fit since somebody asked.
+    /// What did not fit since somebody asked.
     overflow: AtomicUsize,
 }
 
 impl Fill {
-    /// So many spans were taken out of the queue.
-    pub(super) fn taken(&self, spans: usize) {
-        self.waiting.fetch_sub(spans, Ordering::Relaxed);
+    /// So many were taken out of the queue.
+    pub(super) fn taken(&self, items: usize) {
+        self.waiting.fetch_sub(items, Ordering::Relaxed);
     }
 
-    /// How many spans did not fit since the last call.
+    /// How many did not fit since the last call.
     pub(super) fn overflow(&self) -> usize {
         self.overflow.swap(0, Ordering::Relaxed)
     }
 
-    /// As if so many spans waited, and others did not fit.
+    /// As if so many waited, and others did not fit.
     #[cfg(test)]
     pub(super) fn put(&self, waiting: usize, overflow: usize) {
         self.waiting.fetch_add(waiting, Ordering::Relaxed);
@@ -50,25 +51,25 @@ impl Fill {
     }
 }
 
-/// Gives a batch processor at most as many spans as it has places for.
+/// Gives a batch processor at most as many spans or lines as it has places for.
 #[derive(Debug)]
 pub(super) struct Queue<P> {
     next: P,
     places: usize,
     fill: Arc<Fill>,
     attempts: Arc<Attempts>,
-    counts: TraceCounts,
+    dropped: IntCounter,
 }
 
 impl<P> Queue<P> {
-    /// Before `next`, whose queue has so many places, and whose exporter makes these attempts.
-    pub(super) fn new(next: P, places: usize, fill: Arc<Fill>, attempts: Arc<Attempts>, counts: TraceCounts) -> Self {
+    /// Before `next`, whose queue has so many places, and whose exporter makes these attempts. What does not fit is counted as `dropped`.
+    pub(super) fn new(next: P, places: usize, fill: Arc<Fill>, attempts: Arc<Attempts>, dropped: IntCounter) -> Self {
         Self {
             next,
             places,
             fill,
             attempts,
-            counts,
+            dropped,
         }
     }
 }
@@ -82,7 +83,7 @@ impl<P: SpanProcessor> SpanProcessor for Queue<P> {
         if self.fill.has_place(self.places) {
             self.next.on_end(span);
         } else {
-            self.counts.dropped.inc();
+            self.dropped.inc();
         }
     }
 
@@ -91,6 +92,30 @@ impl<P: SpanProcessor> SpanProcessor for Queue<P> {
     }
 
     /// The exporter must not wait for its next attempt then.
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.attempts.end();
+        self.next.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.next.set_resource(resource);
+    }
+}
+
+impl<P: LogProcessor> LogProcessor for Queue<P> {
+    fn emit(&self, line: &mut SdkLogRecord, scope: &InstrumentationScope) {
+        if self.fill.has_place(self.places) {
+            self.next.emit(line, scope);
+        } else {
+            self.dropped.inc();
+        }
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.next.force_flush()
+    }
+
+    /// As for spans.
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
         self.attempts.end();
         self.next.shutdown_with_timeout(timeout)

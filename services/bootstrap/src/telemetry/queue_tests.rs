@@ -9,6 +9,7 @@ use opentelemetry::trace::{Tracer, TracerProvider};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 
 use super::*;
+use crate::telemetry::counts::TraceCounts;
 use crate::telemetry::traces::TraceConfig;
 
 const SPANS: u64 = 5_000;
@@ -98,11 +99,19 @@ fn a_dead_collector_costs_the_queue_and_every_span_is_counted() {
     drop(listener);
     let (provider, counts) = provider(&url, 60_000);
     flood(&provider);
-    assert!(counts.dropped.get() >= SPANS - UNDER_WAY, "{}", counts.dropped.get());
+    assert!(
+        counts.spans.dropped.get() >= SPANS - UNDER_WAY,
+        "{}",
+        counts.spans.dropped.get()
+    );
     let ended = provider.shutdown_with_timeout(Duration::from_secs(60));
     ended.expect("nobody waits for a collector at the end");
     assert_eq!(
-        (counts.exported.get(), counts.refused.get(), counts.dropped.get()),
+        (
+            counts.spans.exported.get(),
+            counts.spans.refused.get(),
+            counts.spans.dropped.get()
+        ),
         (0, 0, SPANS)
     );
 }
@@ -114,9 +123,9 @@ fn a_collector_that_accepts_and_never_answers_costs_the_queue_and_does_not_hold_
     });
     let (provider, counts) = provider(&url, 60_000);
     flood(&provider);
-    let dropped = counts.dropped.get();
+    let dropped = counts.spans.dropped.get();
     assert!((SPANS - UNDER_WAY..=SPANS - PLACES).contains(&dropped), "{dropped}");
-    assert_eq!(counts.exported.get(), 0);
+    assert_eq!(counts.spans.exported.get(), 0);
     assert!(requests.load(Ordering::SeqCst) <= 1);
     end(&provider);
 }
@@ -133,9 +142,9 @@ fn a_refusing_collector_is_not_asked_before_it_wants_to_be() {
         assert!(requests.load(Ordering::SeqCst) <= 1, "{head}");
         let ended = provider.shutdown_with_timeout(Duration::from_secs(60));
         ended.expect("nobody waits for a collector at the end");
-        assert_eq!(counts.exported.get(), 0, "{head}");
-        assert!((1..=UNDER_WAY).contains(&counts.refused.get()), "{head}");
-        assert_eq!(counts.refused.get() + counts.dropped.get(), SPANS, "{head}");
+        assert_eq!(counts.spans.exported.get(), 0, "{head}");
+        assert!((1..=UNDER_WAY).contains(&counts.spans.refused.get()), "{head}");
+        assert_eq!(counts.spans.refused.get() + counts.spans.dropped.get(), SPANS, "{head}");
         // Each batch that was left was sent once.
         assert!(requests.load(Ordering::SeqCst) <= 4, "{head}");
     }
@@ -153,8 +162,8 @@ fn an_answer_without_end_is_cut_off_and_the_spans_have_arrived() {
     flood(&provider);
     let ended = provider.shutdown_with_timeout(Duration::from_secs(60));
     ended.expect("it does not read on");
-    assert!(counts.exported.get() >= PLACES);
-    assert_eq!(counts.exported.get() + counts.dropped.get(), SPANS);
+    assert!(counts.spans.exported.get() >= PLACES);
+    assert_eq!(counts.spans.exported.get() + counts.spans.dropped.get(), SPANS);
 }
 
 #[test]
@@ -174,10 +183,10 @@ fn an_answer_that_comes_byte_by_byte_is_given_up_and_the_spans_have_arrived() {
     let stopped = provider.shutdown_with_timeout(Duration::from_secs(60));
     stopped.expect("it does not read on");
     assert_eq!(
-        counts.exported.get() + counts.dropped.get() + counts.refused.get(),
+        counts.spans.exported.get() + counts.spans.dropped.get() + counts.spans.refused.get(),
         SPANS
     );
-    assert!(counts.exported.get() > 0);
+    assert!(counts.spans.exported.get() > 0);
     let closed = was_closed.recv_timeout(Duration::from_secs(20));
     closed.expect("its connections are closed");
 }

@@ -14,6 +14,8 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 #[derive(Debug, Clone)]
 pub(crate) enum Answer {
     Status(u16, Vec<u8>),
+    /// It says that this belongs to another address.
+    Elsewhere(u16, String),
     /// It takes the request and says nothing.
     Silence,
 }
@@ -55,16 +57,17 @@ fn serve(listener: &TcpListener, mut answers: Vec<Answer>, got: &Sender<Got>) {
         if got.send(request).is_err() {
             return;
         }
-        match answer {
-            Answer::Status(status, body) => {
-                let head = format!(
-                    "HTTP/1.1 {status} Said\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
-                    body.len()
-                );
-                let _gone = stream.write_all(&[head.as_bytes(), &body].concat());
+        let (status, more, body) = match answer {
+            Answer::Status(status, body) => (status, String::new(), body),
+            Answer::Elsewhere(status, url) => (status, format!("location: {url}\r\n"), Vec::new()),
+            Answer::Silence => {
+                silent.push(stream);
+                continue;
             }
-            Answer::Silence => silent.push(stream),
-        }
+        };
+        let length = body.len();
+        let head = format!("HTTP/1.1 {status} Said\r\ncontent-length: {length}\r\n{more}connection: close\r\n\r\n");
+        let _gone = stream.write_all(&[head.as_bytes(), &body].concat());
     }
 }
 

@@ -20,19 +20,19 @@ const SHARED: [&str; 3] = ["service.namespace", "deployment.environment.name", "
 
 /// Sends the spans of this server, and those of Redis that belong to them.
 #[derive(Debug)]
-pub(super) struct WithRedis<E> {
+pub(super) struct WithRedis<E, R> {
     own: E,
-    redis: E,
+    redis: R,
 }
 
-impl<E> WithRedis<E> {
-    /// Two exporters to the same collector: what an exporter sends is all of one service.
-    pub(super) fn new(own: E, redis: E) -> Self {
+impl<E, R> WithRedis<E, R> {
+    /// Two exporters to the same collector: what an exporter sends is all of one service. Only the first one counts what becomes of spans.
+    pub(super) fn new(own: E, redis: R) -> Self {
         Self { own, redis }
     }
 }
 
-impl<E: SpanExporter> SpanExporter for WithRedis<E> {
+impl<E: SpanExporter, R: SpanExporter> SpanExporter for WithRedis<E, R> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let of_redis: Vec<_> = batch.iter().filter_map(span_of_redis).collect();
         self.own.export(batch).await?;
@@ -124,13 +124,13 @@ mod tests {
 
     /// Keeps spans with the name of their service; fails if it is told to.
     #[derive(Debug, Clone, Default)]
-    struct Kept {
+    struct Received {
         spans: Arc<Mutex<Vec<(String, SpanData)>>>,
         service: String,
         fails: bool,
     }
 
-    impl SpanExporter for Kept {
+    impl SpanExporter for Received {
         async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
             if self.fails {
                 return Err(OTelSdkError::InternalFailure("refused".to_owned()));
@@ -147,14 +147,14 @@ mod tests {
 
     /// Sends the span of a publish with these facts more, and returns what was sent.
     fn sent(fails: bool, facts: &[(&'static str, &'static str)]) -> Vec<(String, SpanData)> {
-        let kept = Kept {
+        let kept = Received {
             fails,
-            ..Kept::default()
+            ..Received::default()
         };
         let provider = SdkTracerProvider::builder()
             .with_simple_exporter(WithRedis::new(
                 kept.clone(),
-                Kept {
+                Received {
                     fails: false,
                     ..kept.clone()
                 },

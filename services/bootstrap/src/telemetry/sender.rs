@@ -21,7 +21,7 @@ pub(crate) struct Sender {
     pub(super) client: Client,
     pub(super) uri: Uri,
     pub(super) authorization: Option<HeaderValue>,
-    /// For one attempt, and for all attempts of a batch.
+    /// For all attempts of a batch together.
     pub(super) timeout: Duration,
     pub(super) attempts: Arc<Attempts>,
 }
@@ -32,9 +32,11 @@ impl Sender {
         self.attempts.clone()
     }
 
-    fn once(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let until = Instant::now() + self.timeout;
-        let request = request.try_into().map_err(|error: reqwest::Error| told(error))?;
+    fn once(&self, request: Request<Bytes>, limit: Duration) -> Result<Response<Bytes>, HttpError> {
+        let until = Instant::now() + limit;
+        let request = reqwest::blocking::Request::try_from(request);
+        let mut request = request.map_err(told)?;
+        *request.timeout_mut() = Some(limit);
         let mut answer = self.client.execute(request).map_err(told)?;
         let mut response = Response::new(Bytes::new());
         *response.status_mut() = answer.status();
@@ -83,7 +85,8 @@ impl HttpClient for Sender {
                 .or_insert_with(|| value.clone());
         }
         // It blocks, as the client does: only the exporter's own thread polls it.
-        Box::pin(async move { self.attempts.send(self.timeout, || self.once(request.clone())) })
+        let once = move |left| self.once(request.clone(), left);
+        Box::pin(async move { self.attempts.send(self.timeout, once) })
     }
 }
 

@@ -23,6 +23,7 @@ use super::collector::Collector;
 use super::counts::TraceCounts;
 use super::exporter::Counted;
 use super::kept::KeptTraces;
+use super::outage::Outage;
 use super::queue::{Fill, Queue};
 use super::redis_service::WithRedis;
 use super::resource::Given;
@@ -49,6 +50,7 @@ const AUDIT: &str = "audit";
 pub(crate) struct TraceConfig {
     collector: Collector,
     sampler: Sampler,
+    sampler_name: String,
     /// Requests that take longer are kept although the sampler left them out; zero: none are.
     slower_than: Duration,
     queue: usize,
@@ -79,11 +81,12 @@ impl TraceConfig {
         Some(Self {
             collector,
             sampler: sampler(variable, problems),
+            sampler_name: sampler_name(variable),
             slower_than: Duration::ZERO,
             // Another text is a problem already.
             queue: variable("OTEL_BSP_MAX_QUEUE_SIZE").map_or(QUEUE, |text| text.parse().unwrap_or(QUEUE)),
             propagators: propagators(variable, problems),
-            attributes: Given::read(variable).attributes(service, name),
+            attributes: Given::read(variable, problems).attributes(service, name),
         })
     }
 
@@ -104,6 +107,16 @@ impl TraceConfig {
         self
     }
 
+    /// Where traces are sent.
+    pub(super) fn collector(&self) -> &Collector {
+        &self.collector
+    }
+
+    /// The sampler, as the variables name it.
+    pub(super) fn sampler_name(&self) -> &str {
+        &self.sampler_name
+    }
+
     /// A provider that sends in batches from a thread of its own. Must not be made on a thread of the async runtime.
     pub(super) fn provider(&self) -> Result<SdkTracerProvider, String> {
         self.provider_counting(TraceCounts::of_this_process())
@@ -114,11 +127,12 @@ impl TraceConfig {
             .with_attributes(self.attributes.iter().cloned())
             .build();
         let fill = Arc::new(Fill::default());
-        let exporter = self.exporter(&fill, counts)?;
-        let attempts = exporter.attempts();
+        let sender = self.collector.client()?;
+        let attempts = sender.attempts();
+        let exporter = self.exporter(sender, &fill, counts)?;
         let batches = BatchConfigBuilder::default().with_max_queue_size(self.queue).build();
         let batches = BatchSpanProcessor::new(exporter, batches);
-        let queue = Queue::new(batches, self.queue, fill, attempts, counts.clone());
+        let queue = Queue::new(batches, self.queue, fill, attempts, counts.spans.dropped.clone());
         let builder = SdkTracerProvider::builder().with_resource(resource);
         Ok(match &self.sampler {
             // Nothing is recorded then.
@@ -133,12 +147,21 @@ impl TraceConfig {
         })
     }
 
-    fn exporter(&self, fill: &Arc<Fill>, counts: &TraceCounts) -> Result<Counted<WithRedis<SpanExporter>>, String> {
-        let sender = self.collector.client()?;
-        let attempts = sender.attempts();
-        let exporter = WithRedis::new(self.sending_by(sender.clone())?, self.sending_by(sender)?);
-        let endpoint = self.collector.endpoint.to_string();
-        Ok(Counted::new(exporter, endpoint, attempts, fill.clone(), counts.clone()))
+    fn exporter(
+        &self,
+        sender: Sender,
+        fill: &Arc<Fill>,
+        counts: &TraceCounts,
+    ) -> Result<WithRedis<Counted<SpanExporter>, SpanExporter>, String> {
+        let outage = Outage::new(Signal::Traces, self.collector.endpoint.to_string());
+        let own = Counted::new(
+            self.sending_by(sender.clone())?,
+            sender.attempts(),
+            fill.clone(),
+            counts.spans.clone(),
+            outage,
+        );
+        Ok(WithRedis::new(own, self.sending_by(sender)?))
     }
 
     fn sending_by(&self, sender: Sender) -> Result<SpanExporter, String> {
@@ -218,6 +241,13 @@ fn sampler<'a>(variable: impl Fn(&str) -> Option<&'a str>, problems: &mut Vec<St
     }
 }
 
+/// The sampler, as the variables name it.
+fn sampler_name<'a>(variable: impl Fn(&str) -> Option<&'a str>) -> String {
+    let name = variable("OTEL_TRACES_SAMPLER").unwrap_or("parentbased_always_on");
+    let share = variable("OTEL_TRACES_SAMPLER_ARG").filter(|_| name.ends_with("traceidratio"));
+    share.map_or_else(|| name.to_owned(), |share| format!("{name} {share}"))
+}
+
 fn propagators<'a>(variable: impl Fn(&str) -> Option<&'a str>, problems: &mut Vec<String>) -> Vec<Propagator> {
     let names = variable("OTEL_PROPAGATORS").unwrap_or("tracecontext,baggage");
     let mut propagators = Vec::new();
@@ -237,3 +267,7 @@ fn propagators<'a>(variable: impl Fn(&str) -> Option<&'a str>, problems: &mut Ve
 #[cfg(test)]
 #[path = "traces_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "answers_tests.rs"]
+mod answers;

@@ -73,6 +73,7 @@ fn values_that_the_sdk_would_silently_misread_are_rejected() {
         ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "0", "at least 1"),
         ("OTEL_BSP_SCHEDULE_DELAY", "-1", "write milliseconds"),
         ("OTEL_BSP_MAX_QUEUE_SIZE", "many", "a whole number"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "1000001", "at most 1000000"),
         ("OTEL_SPAN_EVENT_COUNT_LIMIT", "1.5", "a whole number"),
         (
             "OTEL_EXPORTER_OTLP_HEADERS",
@@ -248,7 +249,9 @@ fn spans_arrive_at_v1_traces_when_the_process_ends_without_what_the_audit_says()
 
 /// Sends nothing, once.
 fn export(config: &TraceConfig) -> OTelSdkResult {
-    let exporter = config.exporter(&Arc::default(), &TraceCounts::new()).expect("valid");
+    let sender = config.collector.client().expect("valid");
+    let exporter = config.exporter(sender, &Arc::default(), &TraceCounts::new());
+    let exporter = exporter.expect("valid");
     let sending = pin!(exporter.export(Vec::new()));
     match sending.poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(result) => result,

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pprof::protos::{Message, Profile};
+use pprof::protos::{Message, Profile, Sample};
 
 use crate::support::{Running, get, greeter, output};
 
@@ -123,6 +123,13 @@ fn a_profile_names_functions_and_go_reads_it() {
         assert_eq!(status, 400, "{wrong}");
         assert!(said.contains("1 to 60"), "{said}");
     }
+    for (path, part) in [
+        ("/debug/profile?second=3", "seconds must be 1 to 60"),
+        ("/debug/heap?seconds=3", "takes no parameters"),
+    ] {
+        let (status, said) = text(ask(running.ops, path, Some(TOKEN)));
+        assert!(status == 400 && said.contains(part), "{path}: {status} {said}");
+    }
     let profile = busy_while(running.ops, || {
         let first = ask(running.ops, "/debug/profile?seconds=2", Some(TOKEN));
         // Not before the first one was let in.
@@ -143,12 +150,30 @@ fn a_profile_names_functions_and_go_reads_it() {
         parsed.string_table.iter().any(|name| name.contains("tokio::runtime")),
         "names of functions"
     );
+    let of_profiler = parsed.sample.iter().filter(|sample| ends_in_profiler(&parsed, sample));
+    assert_eq!(of_profiler.count(), 0, "stacks end in functions of the program");
     if let Ok(read) = Command::new("go").args(["tool", "pprof", "-top"]).arg(&file).output() {
         let shown = String::from_utf8_lossy(&read.stdout).into_owned();
         assert!(read.status.success() && shown.contains("flat%"), "{shown} {read:?}");
     }
     // The next one may begin.
     assert_eq!(answer(ask(running.ops, "/debug/profile?seconds=1", Some(TOKEN))).0, 200);
+}
+
+/// Whether the innermost function of a stack is one of the profiler.
+fn ends_in_profiler(profile: &Profile, sample: &Sample) -> bool {
+    let location = profile
+        .location
+        .iter()
+        .find(|location| location.id == sample.location_id[0]);
+    let lines = &location.expect("a location").line;
+    lines.iter().any(|line| {
+        let function = profile.function.iter().find(|function| function.id == line.function_id);
+        let name = &profile.string_table[function.expect("a function").name as usize];
+        ["backtrace::", "pprof::", "__restore_rt"]
+            .iter()
+            .any(|begin| name.starts_with(begin))
+    })
 }
 
 /// Lets the server work while `during` runs.

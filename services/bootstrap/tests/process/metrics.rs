@@ -133,7 +133,7 @@ fn a_missing_collector_is_logged_once_for_each_and_hardly_delays_the_end() {
     command
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", url)
         .env("OTEL_METRICS_EXPORTER", "otlp")
-        .env("OTEL_METRIC_EXPORT_INTERVAL", "10")
+        .env("OTEL_METRIC_EXPORT_INTERVAL", "1000")
         .env("OTEL_LOGS_EXPORTER", "otlp");
     // At this level, the libraries that send tell about everything.
     let running = Running::start(command.args(["--log-level", "trace"]));

@@ -22,6 +22,26 @@ fn a_wrong_configuration_ends_with_64_and_one_line_per_problem() {
 }
 
 #[test]
+fn a_token_that_opens_nothing_and_unclear_variables_end_with_64() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let token = folder.path().join("token");
+    std::fs::write(&token, "0123456789abcdef").expect("written");
+    let mut command = greeter();
+    command
+        .args(["--profile", "demo", "--ops-listen", "none", "--debug-token-file"])
+        .arg(token)
+        .env("OTEL_SDK_DISABLED", "yes");
+    let (code, _, stderr) = output(&mut command);
+    assert_eq!(code, Some(64), "{stderr}");
+    for line in [
+        "\n  --debug-token-file: it opens nothing while --ops-listen is none",
+        "\n  OTEL_SDK_DISABLED: write true or false\n",
+    ] {
+        assert!(stderr.contains(line), "{line} in {stderr}");
+    }
+}
+
+#[test]
 fn errors_of_the_command_line_are_whole_sentences() {
     for (arguments, line) in [
         (
@@ -53,6 +73,9 @@ fn help_and_version_are_answers() {
         "healthcheck",
         "In the file only: rules",
         "64 if the configuration is wrong",
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "OTEL_TRACES_SAMPLER_ARG",
+        "services/TELEMETRY.md",
     ] {
         assert!(stdout.contains(part), "{part} in {stdout}");
     }
@@ -152,6 +175,8 @@ fn the_printed_configuration_names_sources_hides_secrets_and_is_a_valid_file() {
         "# redis_password_file is not set\n",
         "/token\"  # WSMESH_TOKEN_FILE\n",
         "[[rules]]\ngreeting = \"hi\"\nguest = \"ann\"\n",
+        "# traces: none\n",
+        "# nothing is sent to a collector: OTEL_EXPORTER_OTLP_ENDPOINT is not set\n",
     ] {
         assert!(stdout.contains(part), "{part} in {stdout}");
     }

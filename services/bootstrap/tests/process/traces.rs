@@ -116,5 +116,34 @@ fn nothing_is_exported_when_disabled() {
     let (code, log) = running.end();
     assert_eq!(code, Some(0));
     assert!(!log.contains("trace"), "{log}");
+    assert!(
+        log.contains("no telemetry is sent to a collector: OTEL_SDK_DISABLED is true"),
+        "{log}"
+    );
     assert!(requests.try_recv().is_err());
+}
+
+#[test]
+fn the_start_says_in_one_line_where_telemetry_goes_and_warns_about_what_is_odd() {
+    let mut command = greeter();
+    command
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://me:s3cret@127.0.0.1:4317")
+        .env("OTEL_LOGS_EXPORTER", "none")
+        .env("OTEL_TRACES_SAMPLER", "parentbased_traceidratio")
+        .env("OTEL_TRACES_SAMPLER_ARG", "0.25")
+        .env("OTEL_TRACES_SAMPLR", "always_off");
+    let mut running = Running::start(&mut command);
+    let lines: Vec<String> = running.log_lines().take(3).collect();
+    for (line, parts) in lines.iter().zip([
+        [
+            r#""traces":"http://127.0.0.1:4317/v1/traces""#,
+            r#""sampler":"parentbased_traceidratio 0.25""#,
+            r#""metrics":"/metrics""#,
+        ],
+        ["WARN", "OTEL_TRACES_SAMPLR", "did you mean OTEL_TRACES_SAMPLER?"],
+        ["WARN", "OTEL_EXPORTER_OTLP_ENDPOINT: port 4317", "4318"],
+    ]) {
+        assert!(parts.iter().all(|part| line.contains(part)), "{parts:?} in {line}");
+        assert!(!line.contains("s3cret"), "{line}");
+    }
 }

@@ -160,7 +160,7 @@ impl Shell {
             room: id.to_string(),
         };
         if let Err(error) = self.ask(server.clone(), CLIENT_LEAVE, write(&room)).await {
-            tracing::debug!(%server, "a client that left its match could not leave the room: {error}");
+            tracing::debug!(peer = %server, "a client that left its match could not leave the room: {error}");
         }
     }
 

@@ -154,11 +154,11 @@ impl Shell {
         match self.ask(player.server.clone(), CLIENT_JOIN, write(&room)).await {
             Ok(answer) if answer["ok"] == true => None,
             Ok(answer) => {
-                tracing::debug!(server = %player.server, "a player could not join its match: {}", answer["error"]);
+                tracing::debug!(peer = %player.server, "a player could not join its match: {}", answer["error"]);
                 Some(player.client.clone())
             }
             Err(error) => {
-                tracing::debug!(server = %player.server, "a player could not join its match: {error}");
+                tracing::debug!(peer = %player.server, "a player could not join its match: {error}");
                 Some(player.client.clone())
             }
         }

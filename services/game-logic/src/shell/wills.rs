@@ -217,7 +217,7 @@ async fn send_all(shell: &Shell) -> bool {
         };
         let target = Target::Server(first.server.clone());
         if let Err(error) = shell.adapter.emit(target, CLIENT_WILLS, write(&wills)).await {
-            tracing::debug!(server = %first.server, "could not send wills to a ws-node yet: {error}");
+            tracing::debug!(peer = %first.server, "could not send wills to a ws-node yet: {error}");
             unsent.push(batch);
         }
     }

@@ -119,6 +119,7 @@ fn pass(call: Call<'_>, event: &str, traceparent: Option<&str>, found: Option<Ma
         return Ok(());
     }
     let span = trace::receive_span(Receiving {
+        server: call.edge().adapter.name(),
         event: name,
         is_request: call.callback_id.is_some(),
         trusted,
@@ -134,6 +135,7 @@ fn pass(call: Call<'_>, event: &str, traceparent: Option<&str>, found: Option<Ma
 fn turn_away(call: Call<'_>, name: &str, trusted: Option<&str>, code: ErrorCode, text: &'static str) {
     if call.callback_id.is_some() {
         let span = trace::receive_span(Receiving {
+            server: call.edge().adapter.name(),
             event: name,
             is_request: false,
             trusted,

@@ -265,6 +265,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Waiting<'_, S> {
             return Ok(proof.into());
         };
         let span = trace::receive_span(Receiving {
+            server: self.edge.adapter.name(),
             event: AUTHENTICATE,
             is_request: false,
             trusted: None,

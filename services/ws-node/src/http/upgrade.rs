@@ -47,7 +47,7 @@ pub(super) fn is_asked_for(headers: &HeaderMap) -> bool {
 /// Answers the request, and hands the connection over to a shard.
 pub(super) async fn answer(gate: &Gate, mut request: Request) -> Response {
     let since = Instant::now();
-    let span = trace::upgrade_span();
+    let span = trace::upgrade_span(gate.edge.adapter.name());
     let address = address(gate, &request);
     let admitted = match check(&request).and_then(|accept| Ok((accept, enter(gate, address)?))) {
         Ok((accept, permit)) => identify(gate, request.uri(), request.headers(), address)

@@ -148,7 +148,7 @@ impl ClientObserver for Lifecycle {
 
     fn server_lost(&self, lost: &LostServer) {
         if self.lost.try_send(lost.clone()).is_err() {
-            tracing::error!(server = %lost.name, "a lost server cannot be told to watches");
+            tracing::error!(peer = %lost.name, "a lost server cannot be told to watches");
         }
     }
 }
@@ -167,7 +167,7 @@ async fn tell_losses(lifecycle: Arc<Lifecycle>, adapter: Adapter, found: Option<
     let mut losses = Losses::new(adapter.name().clone(), adapter.service().clone());
     while let Some(lost) = found.recv().await {
         for lost in losses.lost(lost, &adapter.servers(), Instant::now()) {
-            tracing::warn!(server = %lost.name, clients = lost.clients, "a ws-node is lost with its clients: telling watches");
+            tracing::warn!(peer = %lost.name, clients = lost.clients, "a ws-node is lost with its clients: telling watches");
             lifecycle.tell(WatchEvent::Disconnected, None, || What::ServerLost(lost));
         }
     }

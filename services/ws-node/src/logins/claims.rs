@@ -266,7 +266,7 @@ impl Logins {
         let news: News = match event.payload.parse() {
             Ok(news) => news,
             Err(error) => {
-                tracing::warn!(server = %event.sender, %error, "unreadable news of logins: do all ws-nodes run the same version?");
+                tracing::warn!(peer = %event.sender, %error, "unreadable news of logins: do all ws-nodes run the same version?");
                 return;
             }
         };
@@ -331,7 +331,7 @@ impl Logins {
                 Err(error) => Err(error.into()),
             };
             let Err(error) = sent else { return };
-            tracing::debug!(%server, %error, "a message about logins could not be sent yet");
+            tracing::debug!(peer = %server, %error, "a message about logins could not be sent yet");
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(BACKOFF.1);
         }

@@ -43,7 +43,7 @@ impl WillBooks {
             match event.payload.parse::<Wills>() {
                 Ok(wills) => listening.change_all(wills),
                 Err(error) => {
-                    tracing::warn!(server = %event.sender, %error, "unreadable wills: do all servers run the same version?")
+                    tracing::warn!(peer = %event.sender, %error, "unreadable wills: do all servers run the same version?")
                 }
             }
             std::future::ready(())

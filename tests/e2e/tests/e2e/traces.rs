@@ -95,7 +95,10 @@ fn reaches_game_logic_and_both_ws_nodes(trace: &[Span]) {
         (received.says("wsmesh.event"), received.says("wsmesh.request")),
         ("matchRequest", "true")
     );
-    assert_eq!(received.says("error.type"), "");
+    assert_eq!(
+        (received.says("error.type"), received.says("wsmesh.server")),
+        ("", "ws-1")
+    );
     // It lasts until the reply is sent.
     let (replies, _) = named(trace, "process reply");
     let reply = replies

@@ -129,7 +129,7 @@ impl ClientRequests {
             let answer = timeout_at(until, answer).await;
             let answer = answer.map_or(Err(Missing::TimedOut), |answer| answer.map_err(|_| Missing::Gone));
             if let Err(error) = way_back.answer(answer).await {
-                tracing::debug!(server = %way_back.server(), "a client's answer was not sent: {error}");
+                tracing::debug!(peer = %way_back.server(), "a client's answer was not sent: {error}");
             }
         };
         self.tasks.spawn(waiting.in_current_span());

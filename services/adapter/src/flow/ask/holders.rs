@@ -110,7 +110,7 @@ impl Holders {
                 Ok(ClientPart { connected: true, .. }) => found.servers.push(reply.server),
                 Ok(_) => {}
                 Err(error) => {
-                    tracing::debug!(server = %reply.server, "cannot read whether a server has a client: {error}");
+                    tracing::debug!(peer = %reply.server, "cannot read whether a server has a client: {error}");
                     found.is_complete = false;
                 }
             }

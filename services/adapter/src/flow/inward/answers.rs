@@ -224,7 +224,7 @@ impl WayBack {
         let tasks = self.answers.tasks.clone();
         let task = async move {
             if let Err(error) = self.answer(reply).await {
-                tracing::debug!(server = %self.server, "a request could not be answered: {error}");
+                tracing::debug!(peer = %self.server, "a request could not be answered: {error}");
             }
         };
         tasks.spawn(task.in_current_span());
@@ -275,7 +275,7 @@ impl Drop for WayBack {
         let callback_id = std::mem::take(&mut self.callback_id);
         let task = async move {
             if let Err(error) = answers.send(&server, &callback_id, reply).await {
-                tracing::debug!(%server, "a server could not be told that there is no reply: {error}");
+                tracing::debug!(peer = %server, "a server could not be told that there is no reply: {error}");
             }
         };
         self.answers.tasks.spawn(task);

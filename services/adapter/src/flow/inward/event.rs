@@ -173,7 +173,7 @@ impl Replying {
             Missing::NoReply
         });
         if let Err(error) = way_back.answer(reply).await {
-            tracing::debug!(event, server = %way_back.server(), "a request could not be answered: {error}");
+            tracing::debug!(event, peer = %way_back.server(), "a request could not be answered: {error}");
         }
     }
 }

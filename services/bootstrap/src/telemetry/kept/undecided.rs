@@ -41,7 +41,7 @@ pub(super) struct Undecided {
     traces: HashMap<TraceId, Trace>,
     /// How many spans and events all traces hold.
     held: usize,
-    kept: HashMap<TraceId, Kept>,
+    followed: HashMap<TraceId, Followed>,
     unjudged: HashMap<TraceId, Unjudged>,
     swept: Instant,
     /// The second in which traces are counted for [`KEPT_PER_SECOND`], and how many were kept in it.
@@ -64,9 +64,9 @@ struct Trace {
     missing: u64,
 }
 
-/// A trace that was kept lately.
+/// A kept trace whose late spans are waited for.
 #[derive(Debug)]
-struct Kept {
+struct Followed {
     reason: Reason,
     until: Instant,
     /// How many more spans may follow.
@@ -124,7 +124,7 @@ impl Undecided {
             slower_than,
             traces: HashMap::new(),
             held: 0,
-            kept: HashMap::new(),
+            followed: HashMap::new(),
             unjudged: HashMap::new(),
             swept: now,
             second: (now, 0),
@@ -135,8 +135,8 @@ impl Undecided {
     /// A local root has begun. Returns traces that took too long.
     pub(super) fn begin(&mut self, trace: TraceId, root: SpanId, now: Instant) -> Vec<Decided> {
         let old = self.sweep(now);
-        if let Some(kept) = self.kept.get_mut(&trace).filter(|kept| kept.until > now) {
-            kept.until = kept.until.max(now + LONGEST);
+        if let Some(followed) = self.followed.get_mut(&trace).filter(|followed| followed.until > now) {
+            followed.until = followed.until.max(now + LONGEST);
             return old;
         }
         let is_full = self.traces.len() >= TRACES;
@@ -162,8 +162,8 @@ impl Undecided {
     /// An unsampled span has ended.
     pub(super) fn end(&mut self, span: SpanData, now: Instant) -> Decided {
         let id = span.span_context.trace_id();
-        if let Some(kept) = self.kept.get_mut(&id).filter(|kept| kept.until > now) {
-            return kept.follow(span, &self.counts);
+        if let Some(followed) = self.followed.get_mut(&id).filter(|followed| followed.until > now) {
+            return followed.follow(span, &self.counts);
         }
         let Some(trace) = self.traces.get_mut(&id) else {
             return self.end_late(id, span, now);
@@ -219,7 +219,7 @@ impl Undecided {
             return Vec::new();
         }
         self.swept = now;
-        self.kept.retain(|_, kept| kept.until > now);
+        self.followed.retain(|_, followed| followed.until > now);
         self.unjudged.retain(|_, trace| trace.until > now);
         let is_old = |trace: &Trace| now.saturating_duration_since(trace.began) >= LONGEST;
         let old = self.traces.iter().filter(|(_, trace)| is_old(trace));
@@ -266,7 +266,7 @@ impl Undecided {
         let may_keep = self.may_keep(now);
         if may_keep {
             self.counts.kept(reason).inc();
-            self.counts.dropped.inc_by(missing);
+            self.counts.spans.dropped.inc_by(missing);
             self.remember(id, reason, roots.is_empty(), now);
         } else {
             self.counts.not_kept.inc();
@@ -287,12 +287,16 @@ impl Undecided {
     }
 
     fn remember(&mut self, id: TraceId, reason: Reason, has_ended: bool, now: Instant) {
-        if self.kept.len() >= REMEMBERED {
-            let first = self.kept.iter().min_by_key(|(_, kept)| kept.until).map(|(id, _)| *id);
-            first.and_then(|id| self.kept.remove(&id));
+        if self.followed.len() >= REMEMBERED {
+            let first = self
+                .followed
+                .iter()
+                .min_by_key(|(_, followed)| followed.until)
+                .map(|(id, _)| *id);
+            first.and_then(|id| self.followed.remove(&id));
         }
         let (places, until) = (SPANS_PER_TRACE, now + if has_ended { FOLLOW } else { FOLLOW_UNENDED });
-        self.kept.insert(id, Kept { reason, until, places });
+        self.followed.insert(id, Followed { reason, until, places });
     }
 
     fn forget(&mut self, id: TraceId) -> Option<Trace> {
@@ -343,7 +347,7 @@ impl Trace {
     }
 }
 
-impl Kept {
+impl Followed {
     fn follow(&mut self, span: SpanData, counts: &TraceCounts) -> Decided {
         match self.places.checked_sub(1) {
             Some(places) => {
@@ -351,7 +355,7 @@ impl Kept {
                 Decided::send(self.reason, span)
             }
             None => {
-                counts.dropped.inc();
+                counts.spans.dropped.inc();
                 Decided::forget(span)
             }
         }

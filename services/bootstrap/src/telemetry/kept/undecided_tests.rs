@@ -155,7 +155,7 @@ fn spans_that_end_after_a_trace_was_kept_follow_it_for_a_while_and_not_without_e
     assert_eq!(held.end(failed(span(1, 1, 1)), 0).len(), 1);
     let late: usize = (2..100).map(|id| held.end(span(1, id, 1), 9).len()).sum();
     assert_eq!(late, SPANS_PER_TRACE);
-    assert_eq!(held.counts.dropped.get(), 98 - SPANS_PER_TRACE as u64);
+    assert_eq!(held.counts.spans.dropped.get(), 98 - SPANS_PER_TRACE as u64);
     assert!(held.end(span(1, 200, 1), FOLLOW.as_secs() + 1).is_empty());
     // A root that begins in time is followed to its end.
     held.begin(2, 1, 20);
@@ -179,7 +179,7 @@ fn a_trace_holds_so_many_spans_and_the_errors_and_the_root_find_a_place() {
         "{:?}",
         ids(&kept)
     );
-    assert_eq!(held.counts.dropped.get(), 1_000 - SPANS_PER_TRACE as u64);
+    assert_eq!(held.counts.spans.dropped.get(), 1_000 - SPANS_PER_TRACE as u64);
     assert!(held.is_empty());
 }
 
@@ -290,7 +290,7 @@ fn a_flood_of_roots_that_never_end_makes_room_again_by_itself() {
     }
     held.begin(20_000, 1, LONGEST.as_secs() + 1);
     assert_eq!(held.undecided.traces.len(), 1);
-    assert!(held.undecided.kept.len() <= REMEMBERED);
+    assert!(held.undecided.followed.len() <= REMEMBERED);
 }
 
 #[test]
@@ -315,7 +315,7 @@ fn so_many_kept_traces_are_remembered() {
         // The other root never ends, so the trace would be remembered for long.
         held.begin(trace, 2, second);
         held.end(failed(span(trace, 1, 1)), second);
-        assert!(held.undecided.kept.len() <= REMEMBERED);
+        assert!(held.undecided.followed.len() <= REMEMBERED);
     }
     assert_eq!(held.end(span(4_999, 2, 1), 50).len(), 1);
     assert!(
