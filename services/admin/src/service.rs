@@ -117,7 +117,7 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     let mut leading = Leading::start(&adapter, &jobs, &mut kubernetes, &stop);
     let statistics = Statistics::new(adapter.clone(), leading.outside(&kubernetes), stop.clone());
     leading.tell_costs(costs, &statistics, &kubernetes);
-    show(&registry, &statistics, &kubernetes, &jobs)?;
+    show(&config.settings, &registry, &statistics, &kubernetes, &jobs)?;
     let audit = Audit::new(adapter.name().clone());
     audit.answer(&adapter);
     let api = Api {
@@ -153,9 +153,17 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
 }
 
 /// Registers the metrics of what is so at the moment.
-fn show(registry: &Registry, statistics: &Statistics, kubernetes: &Parts, jobs: &Jobs) -> anyhow::Result<()> {
+fn show(
+    settings: &AdminSettings,
+    registry: &Registry,
+    statistics: &Statistics,
+    kubernetes: &Parts,
+    jobs: &Jobs,
+) -> anyhow::Result<()> {
+    let has_lease = settings.kubernetes_lease.is_some();
+    let leadership = has_lease.then(|| kubernetes.leadership.clone());
     show_nodes(registry, statistics.known_nodes())?;
-    show_work(registry, kubernetes.leadership.clone(), jobs.running())?;
+    show_work(registry, leadership, jobs.running())?;
     Ok(())
 }
 
