@@ -78,6 +78,8 @@ pub(crate) struct Facts {
 #[derive(Debug, Clone)]
 pub(crate) struct Said {
     pub(crate) facts: Result<NodeFacts, String>,
+    /// How many of its commands were slow so far: never less than before. None if it does not tell.
+    pub(crate) slow_commands: Option<u64>,
     /// How long ago that was, or ago it did not answer in time.
     pub(crate) age_ms: u64,
 }

@@ -8,6 +8,7 @@ mod event;
 mod history;
 mod meter;
 mod sight;
+mod slow_commands;
 mod snapshot;
 mod viewers;
 
@@ -34,6 +35,7 @@ pub(crate) use history::{HISTORY_SECONDS, HistoryView};
 use meter::Meter;
 pub(crate) use sight::Outside;
 use sight::Sight;
+use slow_commands::SlowCommands;
 pub(crate) use snapshot::Snapshot;
 use viewers::Viewers;
 
@@ -72,6 +74,7 @@ struct Shared {
 #[derive(Debug)]
 struct KnownFacts {
     facts: Result<NodeFacts, String>,
+    slow_commands: Option<u64>,
     at: Instant,
 }
 
@@ -247,7 +250,7 @@ impl Statistics {
     }
 
     async fn ask_nodes(&self) {
-        let mut every = interval(FACTS_EVERY);
+        let (mut every, mut slow_commands) = (interval(FACTS_EVERY), SlowCommands::default());
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             every.tick().await;
@@ -257,12 +260,14 @@ impl Statistics {
             while let Some(FactsOfNode { id, facts }) = said.next().await {
                 asked.insert(id.clone());
                 let known = KnownFacts {
+                    slow_commands: facts.as_ref().ok().and_then(|facts| slow_commands.count(&id, facts)),
                     facts,
                     at: Instant::now(),
                 };
                 self.shared.facts.lock().insert(id, known);
             }
             self.shared.facts.lock().retain(|id, _| asked.contains(id));
+            slow_commands.keep(&asked);
         }
     }
 }
@@ -272,6 +277,7 @@ impl Shared {
         let known = self.facts.lock();
         let said = |known: &KnownFacts| Said {
             facts: known.facts.clone(),
+            slow_commands: known.slow_commands,
             age_ms: u64::try_from(known.at.elapsed().as_millis()).unwrap_or(u64::MAX),
         };
         Facts {
