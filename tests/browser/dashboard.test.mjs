@@ -1,6 +1,7 @@
 // The dashboard of admin: what happens in the cluster is seen, and what is done there happens. Real servers and Redis processes.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Playground, launch } from "./support/browser.mjs";
 import { Dashboard } from "./support/dashboard.mjs";
 import { freePort, startCluster, startRedis, startStandalone } from "../support/cluster.mjs";
@@ -142,6 +143,33 @@ test("a Redis is checked, added and followed until it is active; one that cannot
   } finally {
     await redis.stop();
   }
+});
+
+test("a Redis that is slow is marked, with how slow it is, until it is fast again", { timeout: 120_000 }, async () => {
+  const page = await Dashboard.live(browser, cluster.admin);
+  const { child } = cluster.redises[0].program;
+  let isSlow = true;
+  // The fault: it has no CPU for most of the time. It is heard all the while.
+  const slowing = (async () => {
+    while (isSlow) {
+      child.kill("SIGSTOP");
+      await sleep(400);
+      child.kill("SIGCONT");
+      await sleep(40);
+    }
+  })();
+  try {
+    await page.page.locator("#problems li[data-mood=warn]", { hasText: "redis-0 is slow: a probe takes" }).waitFor();
+    await page.view("Redis");
+    await page.pill(page.node("redis-0"), "slow").waitFor();
+    await page.node("redis-0").getByText("Slow: a probe takes").waitFor();
+    if (process.env.WSMESH_PICTURES) await page.node("redis-0").screenshot({ path: `${process.env.WSMESH_PICTURES}/slow-redis-card.png` });
+  } finally {
+    isSlow = false;
+    await slowing;
+  }
+  await page.pill(page.node("redis-0"), "active").waitFor();
+  await page.close();
 });
 
 test("a killed Redis is seen within five seconds, in words and in the matrix", async () => {

@@ -76,6 +76,31 @@ test("each request on the wire and in the panel links to its trace, in a new tab
   await ann.close();
 });
 
+test("a request that waits for its reply links to its trace already", { timeout: 120_000 }, async (t) => {
+  let release;
+  const late = new Promise((resolve) => (release = resolve));
+  const backend = createServer(async (asked, answer) => {
+    asked.resume();
+    await late;
+    answer.writeHead(200, { "content-type": "application/json" }).end('{"ok": true}');
+  });
+  await new Promise((resolve) => backend.listen(0, "127.0.0.1", resolve));
+  t.after(() => backend.close());
+  const rule = ["[[rules]]", 'event = "slow"', `url = "http://127.0.0.1:${backend.address().port}/"`];
+  const ann = await page(t, 'playground_traces_url = "http://127.0.0.1:1"', "trust_client_traces = true", ...rule);
+  const asking = ann.ask("slow", "{}");
+  await ann.page.locator("#outcome .title", { hasText: "Waiting for the reply to slow" }).waitFor();
+  const link = ann.page.locator("#outcome a.trace");
+  const shownAtOnce = await link.getAttribute("href");
+  assert.match(shownAtOnce, /\/trace\/[0-9a-f]{32}$/);
+  assert.deepEqual(await ann.barriers(), []);
+  release();
+  const { title } = await asking;
+  assert.match(title, /^slow · .* · ok$/);
+  assert.equal(await link.getAttribute("href"), shownAtOnce);
+  await ann.close();
+});
+
 test("without the setting frames carry no trace, and there are no links", { timeout: 120_000 }, async (t) => {
   const ann = await page(t, "trust_client_traces = true");
   await ann.ask("echo", "{}");

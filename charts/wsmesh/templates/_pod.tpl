@@ -112,15 +112,22 @@ resources:
 startupProbe:
   httpGet: {path: /livez, port: ops}
   periodSeconds: 1
-  failureThreshold: 30
+  timeoutSeconds: 3
+  failureThreshold: {{ int .root.Values.liveness.silentSeconds }}
 livenessProbe:
   httpGet: {path: /livez, port: ops}
-  periodSeconds: 10
-  timeoutSeconds: 3
+  {{- include "wsmesh.silence" .root | nindent 2 }}
 readinessProbe:
   httpGet: {path: /readyz, port: ops}
   periodSeconds: 2
   timeoutSeconds: 2
+{{- end }}
+
+{{/* How long a container may be silent before it is restarted. A probe has until the next one: one that is only slow is no failure. */}}
+{{- define "wsmesh.silence" -}}
+periodSeconds: 10
+timeoutSeconds: 10
+failureThreshold: {{ divf .Values.liveness.silentSeconds 10 | ceil | int }}
 {{- end }}
 
 {{/* Configuration by environment variables. Nothing in here changes with the number of Redis pods. */}}

@@ -17,8 +17,9 @@ export function findings({ asOf, cluster, nodes, stats }) {
 
 function ofNodes({ nodes, warnings = [] }) {
   const found = warnings.map((text) => ({ key: `warning ${text.replace(/\d+/g, "#")}`, text: sentence(text), mood: "bad" }));
-  for (const { id, state, heardBy, facts, factsError } of nodes) {
+  for (const { id, state, heardBy, slow, facts, factsError } of nodes) {
     if (state === "gone") continue;
+    if (slow) found.push(warn(`slow ${id}`, `${id} is slow: ${slow}. Does it lack CPU? Its slow log and the network to it tell more; Drain takes it out without loss.`));
     // If nobody hears it, that is said already.
     if (factsError && heardBy.length) found.push(warn(`facts ${id}`, `${id} does not tell its facts: ${factsError}`));
     if (!facts) continue;

@@ -68,23 +68,23 @@ export class NodesView {
   }
 }
 
-function fill(card, { id, url, state, addresses, heardBy, notHeardBy, facts, factsError }) {
+function fill(card, { id, url, state, addresses, heardBy, notHeardBy, rttMs, slow, facts, factsError }) {
   const { head, remove, where, problem, memory, more } = card.parts;
   const all = heardBy.length + notHeardBy.length;
   const deaf = state !== "gone" && state !== "draining" && notHeardBy.length > 0;
-  setPill(head.children[1], deaf && heardBy.length === 0 ? "unreachable" : (state ?? "unknown"));
+  setPill(head.children[1], deaf && heardBy.length === 0 ? "unreachable" : slow ? "slow" : (state ?? "unknown"));
   remove.hidden = state === "draining" || state === "gone";
-  mark(card, "data-state", deaf ? "trouble" : state);
+  mark(card, "data-state", deaf ? "trouble" : slow ? "slow" : state);
   write(where, addresses.join(", ") || url || "no server knows its address");
   const errors = [...new Set(notHeardBy.map(({ error }) => error).filter(Boolean))];
   const lines = [];
   if (deaf) lines.push(`Not heard by ${plural(notHeardBy.length, "server")}${errors.length ? `: ${errors.slice(0, 2).join("; ")}` : ""}.`);
+  if (slow) lines.push(`Slow: ${slow}.`);
   if (factsError && state !== "gone") lines.push(`No facts: ${factsError}`);
   write(problem, lines.join(" "));
-  const rtts = heardBy.map(({ rttMs }) => rttMs).filter((ms) => ms !== null && ms !== undefined);
   const pairs = [
     ["Heard by", `${heardBy.length} of ${all}`],
-    ["Round trip", rtts.length ? `at most ${milliseconds(Math.max(...rtts))}` : "–"],
+    ["Round trip", milliseconds(rttMs)],
     ["Operations", facts ? perSecond(facts.opsPerSecond, rate) : "–"],
     ["In", facts ? perSecond(facts.bytesInPerSecond, bytes) : "–"],
     ["Out", facts ? perSecond(facts.bytesOutPerSecond, bytes) : "–"],

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use wsmesh_adapter::{Adapter, Bus, Driver, Started};
 use wsmesh_bootstrap::http::{self, Front, Limits};
-use wsmesh_bootstrap::{CommonConfig, Problems, Router, Service, Sockets, TlsAcceptor, debug, ops, print};
+use wsmesh_bootstrap::{CommonConfig, Problems, Router, Service, Sockets, debug, ops, print};
 
 use crate::access::{self, Access, AccessMetrics, TOKEN};
 use crate::api::{self, Api, Seats};
@@ -95,6 +95,7 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
         .context("admin needs a public listener for its API: give --listen")?;
     let registry = Registry::new();
     let metrics = HttpMetrics::new(&registry)?;
+    let job_metrics = JobMetrics::new(&registry)?;
     let access = access(&config.settings, &registry)?;
     let costs = deletion_costs(&config)?;
     let options = config.common.adapter_options(Admin::NAME, registry.clone());
@@ -106,55 +107,34 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     let ended = CancellationToken::new();
     let stop = shutdown.child_token();
     let watching = Watching::new(adapter.clone(), &registry, stop.clone())?;
-    let ops_port = (config.common.ops_acceptor()?, debug::routes(&config.common)?);
-    let ops = sockets.ops.map(|listener| {
-        serve_ops(
-            listener,
-            ops_port,
-            &adapter,
-            &access,
-            registry.clone(),
-            &shutdown,
-            &ended,
-        )
-    });
+    let probes = probes::router(adapter.clone(), access.clone(), registry.clone(), shutdown.clone());
+    let ops = serve_ops(sockets.ops, &config.common, probes, &ended)?;
     let redis = config.common.redis_service.as_ref();
     let me = adapter.clone();
     let hears = move || me.is_ready();
     let mut kubernetes = Parts::start(&config.settings, redis, adapter.name().as_str(), hears, &ended)?;
     let jobs = Jobs::new(adapter.clone(), JOB_LIMIT, config.common.replay_window).closing_with(stop.clone());
-    let following = tokio::spawn(jobs.clone().run(ended.clone()));
     let mut leading = Leading::start(&adapter, &jobs, &mut kubernetes, &stop);
     let statistics = Statistics::new(adapter.clone(), leading.outside(&kubernetes), stop.clone());
     leading.tell_costs(costs, &statistics, &kubernetes);
-    let job_metrics = JobMetrics::new(&registry)?;
-    show_nodes(&registry, statistics.known_nodes())?;
-    show_work(&registry, kubernetes.leadership.clone(), jobs.running())?;
-    let scaler = leading.scaler.clone();
-    let leading = tokio::spawn(leading.end());
-    let keeping = tokio::spawn(watching.clone().run());
-    let sampling = tokio::spawn(statistics.clone().run(ended.clone()));
+    show(&config.settings, &registry, &statistics, &kubernetes, &jobs)?;
     let audit = Audit::new(adapter.name().clone());
     audit.answer(&adapter);
-    let telling = tokio::spawn(tell_jobs(jobs.clone(), statistics.clone(), job_metrics));
-    let news = statistics.clone().tell_all("audit", records(audit.subscribe()));
-    let news = tokio::spawn(until(ended.clone(), news));
-    let watched = tokio::spawn(access.clone().run(ended.clone()));
-    let recording = tokio::spawn(audit.clone().run(ended.clone()));
-    let seats = Seats::of_connections(connections(&config));
-    let seats = if access.is_open() { seats.shared() } else { seats };
     let api = Api {
         adapter,
         jobs,
-        scaler,
+        scaler: leading.scaler.clone(),
+        seats: seats(&config, &access),
         access,
         audit,
         keys: Keys::default(),
         time_limit: config.common.request_timeout + BODY_TIME,
         statistics,
         watching: watching.clone(),
-        seats,
     };
+    let leading = tokio::spawn(leading.end());
+    let keeping = tokio::spawn(watching.clone().run());
+    let own = tasks(&api, job_metrics, &ended);
     let keys = api.keys.clone();
     let goodbye = config.common.shutdown_grace / 2;
     tell_start(&config, &public);
@@ -168,9 +148,52 @@ pub async fn run(config: Config, sockets: Sockets, shutdown: CancellationToken) 
     driver.shutdown(goodbye).await;
     ended.cancel();
     let led = leading.await?;
-    let own = [following, sampling, telling, watched, recording, news];
     let rest = all(own.into_iter().chain(ops)).await;
     served.and(kept).and(led).and(rest).and(kubernetes.end().await)
+}
+
+/// Registers the metrics of what is so at the moment.
+fn show(
+    settings: &AdminSettings,
+    registry: &Registry,
+    statistics: &Statistics,
+    kubernetes: &Parts,
+    jobs: &Jobs,
+) -> anyhow::Result<()> {
+    let has_lease = settings.kubernetes_lease.is_some();
+    let leadership = has_lease.then(|| kubernetes.leadership.clone());
+    show_nodes(registry, statistics.known_nodes())?;
+    show_work(registry, leadership, jobs.running())?;
+    Ok(())
+}
+
+/// Starts what runs beside the API, until `ended`.
+fn tasks(api: &Api, metrics: JobMetrics, ended: &CancellationToken) -> Vec<JoinHandle<()>> {
+    let Api {
+        jobs,
+        statistics,
+        audit,
+        access,
+        ..
+    } = api;
+    let news = statistics.clone().tell_all("audit", records(audit.subscribe()));
+    vec![
+        tokio::spawn(jobs.clone().run(ended.clone())),
+        tokio::spawn(statistics.clone().run(ended.clone())),
+        tokio::spawn(tell_jobs(jobs.clone(), statistics.clone(), metrics)),
+        tokio::spawn(access.clone().run(ended.clone())),
+        tokio::spawn(audit.clone().run(ended.clone())),
+        tokio::spawn(until(ended.clone(), news)),
+    ]
+}
+
+/// Streams that callers may follow at once.
+fn seats(config: &Config, access: &Access) -> Seats {
+    let seats = Seats::of_connections(connections(config));
+    match access.is_open() {
+        true => seats.shared(),
+        false => seats,
+    }
 }
 
 /// Does this until `ended`.
@@ -273,17 +296,15 @@ fn access(settings: &AdminSettings, registry: &Registry) -> anyhow::Result<Acces
     Access::start(token, &settings.access, kubernetes, metrics).map_err(anyhow::Error::msg)
 }
 
+/// Serves the ops port, if there is one.
 fn serve_ops(
-    listener: TcpListener,
-    (tls, debug): (Option<TlsAcceptor>, Router),
-    adapter: &Adapter,
-    access: &Access,
-    registry: Registry,
-    shutdown: &CancellationToken,
+    listener: Option<TcpListener>,
+    common: &CommonConfig,
+    probes: Router,
     ended: &CancellationToken,
-) -> JoinHandle<()> {
-    let router = probes::router(adapter.clone(), access.clone(), registry, shutdown.clone()).merge(debug);
-    tokio::spawn(ops::serve_router([listener], tls, router, ended.clone()))
+) -> anyhow::Result<Option<JoinHandle<()>>> {
+    let (tls, debug) = (common.ops_acceptor()?, debug::routes(common)?);
+    Ok(listener.map(|listener| tokio::spawn(ops::serve_router([listener], tls, probes.merge(debug), ended.clone()))))
 }
 
 fn tell_start(config: &Config, public: &TcpListener) {

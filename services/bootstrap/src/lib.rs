@@ -102,8 +102,8 @@ pub use axum::Router;
 pub use config::{CommonConfig, LogConfig, LogFormat, LogLevel, Profile, configure, load};
 pub use live::{Live, REREAD};
 pub use log_level::{
-    LOG_LEVEL, LOG_LEVEL_TIME, LONGEST_LOG_LEVEL_TIME, LogLevelNow, LogLevelOrder, MAX_LOG_LEVEL_CHARS,
-    SHORTEST_LOG_LEVEL_TIME, answer_log_level, log_level,
+    CONFIGURED_LOG_LEVEL, LOG_LEVEL, LOG_LEVEL_TIME, LONGEST_LOG_LEVEL_TIME, LogLevelNow, LogLevelOrder,
+    MAX_LOG_LEVEL_CHARS, SHORTEST_LOG_LEVEL_TIME, answer_log_level, log_level,
 };
 pub use metric_names::METRIC_NAMES;
 pub use ops::Ops;

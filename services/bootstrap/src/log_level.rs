@@ -20,6 +20,8 @@ pub const LOG_LEVEL_TIME: Duration = Duration::from_secs(10 * 60);
 pub const LONGEST_LOG_LEVEL_TIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// The shortest one.
 pub const SHORTEST_LOG_LEVEL_TIME: Duration = Duration::from_secs(1);
+/// In place of a level: what was configured holds again at once.
+pub const CONFIGURED_LOG_LEVEL: &str = "default";
 /// The longest filter, in characters.
 pub const MAX_LOG_LEVEL_CHARS: usize = 256;
 
@@ -27,9 +29,9 @@ pub const MAX_LOG_LEVEL_CHARS: usize = 256;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LogLevelOrder {
-    /// A level, or a filter as `--log-level` takes it; at most [`MAX_LOG_LEVEL_CHARS`] characters.
+    /// A level, or a filter as `--log-level` takes it; at most [`MAX_LOG_LEVEL_CHARS`] characters. Or [`CONFIGURED_LOG_LEVEL`].
     pub level: String,
-    /// For how many milliseconds.
+    /// For how many milliseconds. Does not matter with [`CONFIGURED_LOG_LEVEL`].
     pub for_ms: u64,
 }
 
@@ -50,15 +52,18 @@ pub fn answer_log_level(adapter: &Adapter) {
     adapter.on_request(LOG_LEVEL, async |event| {
         let order = event.payload.parse::<LogLevelOrder>();
         let order = order.map_err(|error| Refusal::new("BAD_PAYLOAD", error.to_string()))?;
-        let (level, length) = order.check().map_err(|problem| Refusal::new("BAD_PAYLOAD", problem))?;
+        let chosen = order.check().map_err(|problem| Refusal::new("BAD_PAYLOAD", problem))?;
         let Some(logs) = Level::of_this_process() else {
             return Err(Refusal::new(
                 "UNAVAILABLE",
                 "the logs of this process were not set up by wsmesh: change the level where they were",
             ));
         };
-        logs.choose(level, length)
-            .map_err(|problem| Refusal::new("UNAVAILABLE", problem))?;
+        let done = match chosen {
+            Some((level, length)) => logs.choose(level, length),
+            None => logs.end_choice(),
+        };
+        done.map_err(|problem| Refusal::new("UNAVAILABLE", problem))?;
         Ok(now(logs))
     });
 }
@@ -77,11 +82,14 @@ fn now(logs: &Level) -> LogLevelNow {
 }
 
 impl LogLevelOrder {
-    /// Checks the bounds.
+    /// Checks the bounds. None: what was configured is to hold again.
     ///
     /// # Errors
     /// A sentence that says what to write instead.
-    pub fn check(&self) -> Result<(LogLevel, Duration), String> {
+    pub fn check(&self) -> Result<Option<(LogLevel, Duration)>, String> {
+        if self.level == CONFIGURED_LOG_LEVEL {
+            return Ok(None);
+        }
         let chars = self.level.chars().count();
         if chars > MAX_LOG_LEVEL_CHARS {
             return Err(format!(
@@ -96,7 +104,7 @@ impl LogLevelOrder {
                 LONGEST_LOG_LEVEL_TIME.as_millis()
             ));
         }
-        Ok((LogLevel::parse(&self.level)?, length))
+        Ok(Some((LogLevel::parse(&self.level)?, length)))
     }
 }
 
@@ -107,6 +115,15 @@ mod tests {
     fn problem(level: &str, for_ms: u64) -> String {
         let level = level.to_owned();
         LogLevelOrder { level, for_ms }.check().expect_err("out of bounds")
+    }
+
+    #[test]
+    fn the_configured_level_needs_no_time() {
+        let order = LogLevelOrder {
+            level: CONFIGURED_LOG_LEVEL.to_owned(),
+            for_ms: 0,
+        };
+        assert_eq!(order.check(), Ok(None));
     }
 
     #[test]
@@ -123,7 +140,8 @@ mod tests {
                 level: level.to_owned(),
                 for_ms: 86_400_000,
             };
-            assert_eq!(order.check().expect("allowed").0.to_string(), level);
+            let (chosen, _) = order.check().expect("allowed").expect("a level");
+            assert_eq!(chosen.to_string(), level);
         }
     }
 }

@@ -110,7 +110,8 @@ export async function startBundle(programs, work) {
       start("ws-node", "ws-2", "--profile=production", `--jwks-url=${backend.url}/keys`, "--jwt-audience=games"),
       start("ws-node", "ws-3", "--profile=production", "--events-per-second=2", "--events-burst=2", config("ws-3", hooked(backend.url) + rules(backend.url))),
       ...["logic-0", "logic-1"].map((name) => start("game-logic", name, demo, ...GAME)),
-      start("admin", "admin-0", demo),
+      // Outside of Kubernetes it only tells that it does not lead.
+      start("admin", "admin-0", demo, "--kubernetes-lease=wsmesh-admin"),
     ]);
   } catch (error) {
     await stop();

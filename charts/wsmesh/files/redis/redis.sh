@@ -67,7 +67,7 @@ rules() {
 
 # Asks Redis over its socket, as the user in the environment. A hung Redis must not hang who asks.
 ask() {
-  timeout 2 "$(command -v redis-cli || command -v valkey-cli)" -s "$socket" "$@"
+  timeout "${patience:-2}" "$(command -v redis-cli || command -v valkey-cli)" -s "$socket" "$@"
 }
 
 start() {
@@ -165,7 +165,9 @@ ready() {
 }
 
 alive() {
-  # Any answer will do: too many clients, a long script. Only silence is no life; `timeout` ends with 124 or 143 then.
+  # Any answer will do: too many clients, a long script. Only silence is no life; `timeout` ends with 124 or 143 then. Without free CPU
+  # an answer takes its time.
+  patience=8
   ask ping >/dev/null 2>&1 || [ $? -lt 124 ]
 }
 

@@ -17,6 +17,7 @@ use tokio::time::{Instant, timeout};
 use super::caller::is_short_line;
 use super::questions::Questions;
 use super::token::Digest;
+use crate::kubernetes::said;
 
 /// How long an answer counts.
 pub(super) const COUNTS_FOR: Duration = Duration::from_secs(30);
@@ -127,7 +128,7 @@ impl Reviews {
             ..TokenReview::default()
         };
         let created = self.api.create(&PostParams::default(), &review).await;
-        let status = created.map_err(|error| error.to_string())?.status.unwrap_or_default();
+        let status = created.map_err(|error| said(&error))?.status.unwrap_or_default();
         // An API that does not know audiences answers none: then the token is for the API.
         let audiences = status.audiences.unwrap_or_default();
         let is_for_us = self.audiences.is_empty() || audiences.iter().any(|one| self.audiences.contains(one));

@@ -1,4 +1,5 @@
-//! Routes that change the log level of one server or of all for a stated time. Each server falls back by itself.
+//! Routes that change the log level of one server or of all for a stated time. Each server falls back by itself, or earlier when it is
+//! told so.
 
 use axum::Json;
 use axum::extract::State;
@@ -10,11 +11,12 @@ use wsmesh_adapter::{
     CallError, Missing, Payload, PublishError, Refusal, Reply, RequestError, RequestOptions, ServerName, ServiceName,
     Target,
 };
-use wsmesh_bootstrap::{LOG_LEVEL, LOG_LEVEL_TIME, LogLevelNow, LogLevelOrder};
+use wsmesh_bootstrap::{CONFIGURED_LOG_LEVEL, LOG_LEVEL, LOG_LEVEL_TIME, LogLevelNow, LogLevelOrder};
 
 use super::Api;
 use super::address::OfPath;
 use super::body::JsonBody;
+use crate::audit::Subject;
 use crate::gather::{self, MissingServer};
 use crate::problem::Problem;
 use crate::shapes::Name;
@@ -24,10 +26,10 @@ use crate::shapes::Name;
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[schema(as = LogLevel)]
 pub(super) struct LevelOrder {
-    /// error, warn, info, debug or trace, or a filter: info,wsmesh_adapter=debug.
+    /// error, warn, info, debug or trace, or a filter: info,wsmesh_adapter=debug. Or default: the configured level holds again at once.
     #[schema(min_length = 1, max_length = 256)]
     level: String,
-    /// After how many milliseconds the configured level holds again. Default: 10 minutes.
+    /// After how many milliseconds the configured level holds again. Default: 10 minutes. Does not matter with the level default.
     #[schema(minimum = 1000, maximum = 86400000)]
     for_ms: Option<u64>,
 }
@@ -37,10 +39,10 @@ pub(super) struct LevelOrder {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[schema(as = LogLevelOfMany)]
 pub(super) struct OrderOfMany {
-    /// error, warn, info, debug or trace, or a filter: info,wsmesh_adapter=debug.
+    /// error, warn, info, debug or trace, or a filter: info,wsmesh_adapter=debug. Or default: the configured level holds again at once.
     #[schema(min_length = 1, max_length = 256)]
     level: String,
-    /// After how many milliseconds the configured level holds again. Default: 10 minutes.
+    /// After how many milliseconds the configured level holds again. Default: 10 minutes. Does not matter with the level default.
     #[schema(minimum = 1000, maximum = 86400000)]
     for_ms: Option<u64>,
     /// Only the servers of this service. Default: every server.
@@ -81,7 +83,8 @@ pub(super) struct LevelOfAll {
 
 /// Changes what one server logs, for a while
 ///
-/// The server falls back to its configured level by itself, also if admin has ended meanwhile. Servers in one process have one level.
+/// The server falls back to its configured level by itself, also if admin has ended meanwhile; earlier with the level default. Servers in one
+/// process have one level.
 #[utoipa::path(
     post, path = "/servers/{name}/log-level", operation_id = "logLevel", tag = "cluster",
     params(("name" = Name, Path, description = "A server's name.")),
@@ -96,10 +99,12 @@ pub(super) struct LevelOfAll {
 )]
 pub(super) async fn of_server(
     State(api): State<Api>,
+    subject: Subject,
     OfPath(server): OfPath<ServerName>,
     JsonBody(order): JsonBody<LevelOrder>,
 ) -> Result<Json<Level>, Problem> {
     let order = checked(order)?;
+    subject.name(format!("server {server}, {}", described(&order)));
     let target = Target::Server(server.clone());
     let asked = api
         .adapter
@@ -114,7 +119,7 @@ pub(super) async fn of_server(
 
 /// Changes what every server logs, or every server of a service, for a while
 ///
-/// Each server falls back to its configured level by itself.
+/// Each server falls back to its configured level by itself; earlier with the level default.
 #[utoipa::path(
     post, path = "/log-level", operation_id = "logLevelOfAll", tag = "cluster",
     request_body(content = OrderOfMany, example = json!({"level": "debug", "forMs": 60000, "service": "ws-node"})),
@@ -126,10 +131,17 @@ pub(super) async fn of_server(
 )]
 pub(super) async fn of_all(
     State(api): State<Api>,
+    subject: Subject,
     JsonBody(order): JsonBody<OrderOfMany>,
 ) -> Result<Json<LevelOfAll>, Problem> {
     let OrderOfMany { level, for_ms, service } = order;
     let order = checked(LevelOrder { level, for_ms })?;
+    let whose = service.as_ref().map(|service| format!("service {service}"));
+    subject.name(format!(
+        "{}, {}",
+        whose.as_deref().unwrap_or("every server"),
+        described(&order)
+    ));
     let target = service.map_or(Target::Everyone, Target::Service);
     let payload = Payload::new(&order).map_err(PublishError::from)?;
     let asked = api.adapter.ask(target, LOG_LEVEL, payload, RequestOptions::default());
@@ -173,8 +185,21 @@ fn checked(LevelOrder { level, for_ms }: LevelOrder) -> Result<LogLevelOrder, Pr
     Ok(order)
 }
 
+/// What is asked for, for the audit.
+fn described(order: &LogLevelOrder) -> String {
+    match order.level.as_str() {
+        CONFIGURED_LOG_LEVEL => "level as configured".to_owned(),
+        level => format!("level {level} for {} s", order.for_ms.div_ceil(1000)),
+    }
+}
+
+/// When the configured level holds again: now, if that was asked for.
 fn until(order: &LogLevelOrder) -> Timestamp {
-    let length = SignedDuration::from_millis(i64::try_from(order.for_ms).unwrap_or(i64::MAX));
+    let for_ms = match order.level.as_str() {
+        CONFIGURED_LOG_LEVEL => 0,
+        _ => i64::try_from(order.for_ms).unwrap_or(i64::MAX),
+    };
+    let length = SignedDuration::from_millis(for_ms);
     Timestamp::now().checked_add(length).unwrap_or(Timestamp::MAX)
 }
 

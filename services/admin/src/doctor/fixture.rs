@@ -1,11 +1,11 @@
-//! A healthy cluster for the tests of the checks, in which each test breaks one thing.
+//! A healthy cluster and its pods for the tests of the checks, in which each test breaks one thing.
 
 use std::time::Duration;
 
 use wsmesh_adapter::{Instance, NodeAtServer, NodeId, NodeState, NodeView, ServerInfo, ServerName, ServiceName};
 
 use super::diagnosis::{Finding, Part, Severity};
-use super::evidence::{Answer, Cluster, Server};
+use super::evidence::{Answer, Cluster, GraceTimes, PodGrace, Pods, Right, Server};
 use super::fixes::Fixes;
 
 pub(crate) const NOW: u64 = 1_800_000_000_000;
@@ -94,6 +94,40 @@ pub(crate) fn cluster() -> Cluster {
 
 pub(crate) fn answer(server: &mut Server) -> &mut Answer {
     server.answer.as_mut().expect("it answered")
+}
+
+/// Pods with enough time to end, and an admin with all rights.
+pub(crate) fn pods() -> Pods {
+    Pods {
+        namespace: "games".to_owned(),
+        account: "wsmesh-admin".to_owned(),
+        redis: None,
+        stateful_set: None,
+        servers: vec![grace("ws-0", 35, 5), grace("ws-1", 35, 5)],
+        rights: vec![right("get", Ok(true)), right("watch", Ok(true))],
+    }
+}
+
+pub(crate) fn right(verb: &'static str, is_allowed: Result<bool, String>) -> Right {
+    Right {
+        verb,
+        resource: "endpointslices",
+        group: "discovery.k8s.io",
+        name: None,
+        cluster_role: None,
+        purpose: "to show the Redis pods",
+        is_allowed,
+    }
+}
+
+pub(crate) fn grace(server: &str, grace_seconds: u64, sleep_seconds: u64) -> PodGrace {
+    PodGrace {
+        server: name(server),
+        times: Ok(GraceTimes {
+            grace_seconds,
+            sleep_seconds,
+        }),
+    }
 }
 
 /// The only finding, with a reason and a fix.

@@ -11,6 +11,7 @@ mod files;
 mod pods;
 mod redis;
 mod servers;
+mod slow_nodes;
 mod topology;
 
 mod examine;

@@ -1,4 +1,4 @@
-//! The map of nodes: who hears which node, and whether the servers agree with each other and with the doctor's settings.
+//! The map of nodes: who hears which node and how fast, and whether the servers agree with each other and with the doctor's settings.
 
 use std::collections::BTreeSet;
 
@@ -8,6 +8,7 @@ use wsmesh_adapter::{NodeId, NodeState, NodeView, ServerName};
 use super::diagnosis::{Finding, Part, count, list};
 use super::evidence::Cluster;
 use super::fixes::{Fixes, quoted};
+use super::slow_nodes;
 
 /// Judges the topology. `None` of it can be known without another server. `unusable` nodes have a finding in the part `redis`.
 pub(crate) fn check(cluster: &Cluster, unusable: &BTreeSet<&NodeId>, fixes: &Fixes) -> Part {
@@ -29,6 +30,7 @@ pub(crate) fn check(cluster: &Cluster, unusable: &BTreeSet<&NodeId>, fixes: &Fix
         findings.extend(divided(node, cluster));
     }
     findings.extend(common_ground(&nodes));
+    findings.extend(slow_nodes::check(cluster, fixes));
     findings.extend(cut_off(cluster, fixes));
     let wanted: Vec<_> = nodes.iter().filter(|node| node.is_to_be_heard()).collect();
     let heard = wanted.iter().filter(|node| !node.hearing.is_empty()).count();

@@ -14,6 +14,7 @@ mod prominent;
 mod refused;
 mod reports;
 mod rooms;
+mod round_trips;
 mod servers;
 mod stats;
 
@@ -24,13 +25,14 @@ pub(crate) use loads::loads;
 pub(crate) use measured::LagMs;
 pub(crate) use measured::{Measured, Rates, round};
 pub(crate) use membership::{Lack, MembershipView, NodeDifference};
-pub(crate) use nodes::{Facts, NodesView, Said, nodes, with_facts};
+pub(crate) use nodes::{Facts, NodesView, Said, nodes, round_trips_of, with_facts, with_round_trips};
 pub(crate) use online::{ClientsView, clients};
 pub(crate) use page::{Cursor, Page};
 pub(crate) use pods::{with_membership, with_pods};
 pub(crate) use refused::{FailedServer, RefusedNode};
 pub(crate) use reports::{EdgeReports, edge};
 pub(crate) use rooms::{RoomsPage, RoomsView, rooms};
+pub(crate) use round_trips::{RecentRoundTrips, RoundTrips};
 pub(crate) use servers::{ClusterView, cluster};
 pub(crate) use stats::{StatsView, stats};
 

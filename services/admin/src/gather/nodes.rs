@@ -8,7 +8,9 @@ use wsmesh_adapter::{
     Gathered, NodeAtServer, NodeFacts, NodeId, NodeState, NodeStatus, NodeView as TopologyNode, ServerName, StatsPart,
 };
 
+use super::measured::round;
 use super::membership::MembershipView;
+use super::round_trips::RoundTrips;
 use crate::kubernetes::Pod;
 use crate::shapes::{self, Name};
 
@@ -50,6 +52,13 @@ pub(crate) struct NodeView {
     pub(crate) heard_by: Vec<Hearing>,
     /// Servers that do not hear it, by name; all servers once the node is gone.
     pub(crate) not_heard_by: Vec<Hearing>,
+    /// How long a probe takes through it: the median over all servers that hear it and the last five seconds. Null if nobody hears it.
+    #[schema(required = true)]
+    pub(crate) rtt_ms: Option<f64>,
+    /// Why it counts as slow, in words; null if it does not: 100 ms or more, or 10 ms or more and five times that of the
+    /// fastest node.
+    #[schema(required = true)]
+    pub(crate) slow: Option<String>,
     /// What the node says about itself; null while it was not asked yet, and if it did not answer.
     #[schema(value_type = Option<shapes::NodeFacts>)]
     pub(crate) facts: Option<NodeFacts>,
@@ -69,6 +78,8 @@ pub(crate) struct Facts {
 #[derive(Debug, Clone)]
 pub(crate) struct Said {
     pub(crate) facts: Result<NodeFacts, String>,
+    /// How many of its commands were slow so far: never less than before. None if it does not tell.
+    pub(crate) slow_commands: Option<u64>,
     /// How long ago that was, or ago it did not answer in time.
     pub(crate) age_ms: u64,
 }
@@ -84,6 +95,22 @@ pub(crate) fn with_facts(mut view: NodesView, facts: &Facts) -> NodesView {
             Ok(facts) => node.facts = Some(facts.clone()),
             Err(why) => node.facts_error = Some(why.clone()),
         }
+    }
+    view
+}
+
+/// How long the probes of the servers took in this sample.
+pub(crate) fn round_trips_of(gathered: &Gathered<StatsPart>) -> RoundTrips {
+    let statuses = gathered.servers.iter().flat_map(|(_, part)| &part.nodes);
+    let heard = statuses.filter(|status| status.heard);
+    RoundTrips::of(heard.filter_map(|status| Some((&status.id, status.rtt_ms?))))
+}
+
+/// Adds how long probes take, and which nodes are slow. Nothing is sent through one that leaves.
+pub(crate) fn with_round_trips(mut view: NodesView, round_trips: &RoundTrips) -> NodesView {
+    for node in view.nodes.iter_mut().filter(|node| is_meant_to_be_heard(node.state)) {
+        node.rtt_ms = round_trips.ms(&node.id).map(|ms| round(ms, 1000.0));
+        node.slow = round_trips.slow(&node.id).map(|slow| slow.to_string());
     }
     view
 }
@@ -123,6 +150,8 @@ impl NodeView {
             addresses: BTreeSet::new(),
             heard_by: Vec::new(),
             not_heard_by: Vec::new(),
+            rtt_ms: None,
+            slow: None,
             facts: None,
             facts_error: None,
             facts_age_ms: None,
@@ -322,6 +351,39 @@ mod tests {
         }
         for state in [NodeState::Draining, NodeState::Gone] {
             assert_eq!(deaf(state), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn a_slow_node_is_marked_unless_it_leaves() {
+        let slow = |rtt_ms, heard| NodeStatus {
+            rtt_ms: Some(rtt_ms),
+            ..status("redis-2", heard)
+        };
+        let gathered = Gathered {
+            servers: vec![
+                reported("a", vec![status("redis-1", true), slow(80.0, true)]),
+                reported("b", vec![status("redis-1", true), slow(90.0, true)]),
+                reported("c", vec![status("redis-1", true), slow(0.1, false)]),
+            ],
+            missing: Vec::new(),
+            complete: true,
+        };
+        for (state, ms, said) in [
+            (
+                NodeState::Active,
+                Some(80.0),
+                Some("a probe takes 80 ms through it, and 0.5 ms through redis-1"),
+            ),
+            (NodeState::Draining, None, None),
+        ] {
+            let topology = vec![node("redis-1", NodeState::Active, &[]), node("redis-2", state, &[])];
+            let view = with_round_trips(nodes(topology, &gathered), &round_trips_of(&gathered));
+            let [one, two] = &view.nodes[..] else {
+                panic!("{view:?}")
+            };
+            assert_eq!((one.rtt_ms, one.slow.as_deref()), (Some(0.5), None));
+            assert_eq!((two.rtt_ms, two.slow.as_deref()), (ms, said));
         }
     }
 

@@ -99,6 +99,8 @@ mod tests {
             addresses: BTreeSet::from([address.to_owned()]),
             heard_by: Vec::new(),
             not_heard_by: Vec::new(),
+            rtt_ms: None,
+            slow: None,
             facts: None,
             facts_error: None,
             facts_age_ms: None,

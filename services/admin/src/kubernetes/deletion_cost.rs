@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use wsmesh_adapter::ServerName;
 
 use super::Leadership;
+use super::said::{said, status_said};
 
 const ANNOTATION: &str = "controller.kubernetes.io/pod-deletion-cost";
 /// Between two rounds at least.
@@ -182,10 +183,10 @@ impl DeletionCosts {
             Ok(Err(kube::Error::Api(status))) => Err(match status.code {
                 404 => Unwritten::Stranger,
                 // The token of a service account is replaced now and then, and too many requests are so for every pod.
-                401 | 408 | 429 | 500.. => Unwritten::Trouble(status.to_string()),
-                _ => Unwritten::Refused(status.to_string()),
+                401 | 408 | 429 | 500.. => Unwritten::Trouble(status_said(&status)),
+                _ => Unwritten::Refused(status_said(&status)),
             }),
-            Ok(Err(error)) => Err(Unwritten::Trouble(error.to_string())),
+            Ok(Err(error)) => Err(Unwritten::Trouble(said(&error))),
             Err(_) => Err(Unwritten::Trouble(format!(
                 "the Kubernetes API did not answer within {} s",
                 self.answer.as_secs_f64()

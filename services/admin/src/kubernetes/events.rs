@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use wsmesh_adapter::NodeId;
 
-use super::Sizes;
+use super::{Sizes, said};
 
 /// Most events that wait.
 const MOST: usize = 64;
@@ -209,7 +209,7 @@ impl Writer {
             let written = timeout(ANSWER, self.write(&told)).await;
             let problem = match written {
                 Ok(Ok(())) => None,
-                Ok(Err(error)) => Some(error.to_string()),
+                Ok(Err(error)) => Some(said(&error)),
                 Err(_) => Some(format!(
                     "the Kubernetes API did not answer within {} s",
                     ANSWER.as_secs()

@@ -20,6 +20,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::leadership::{Leadership, Standing};
+use super::said;
 
 /// The times of a Lease. Another admin takes over at most `duration` and two of `every` after the last renewal: within 12 s.
 #[derive(Debug, Clone, Copy)]
@@ -321,7 +322,7 @@ impl<H: Fn() -> bool> Lease<H> {
     async fn within<T>(&self, answer: impl Future<Output = kube::Result<T>>) -> Result<T, String> {
         match timeout(self.pace.answer, answer).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(error.to_string()),
+            Ok(Err(error)) => Err(said(&error)),
             Err(_) => Err(format!(
                 "the Kubernetes API did not answer within {} s",
                 self.pace.answer.as_secs_f64()

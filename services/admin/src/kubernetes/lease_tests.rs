@@ -223,7 +223,10 @@ async fn a_lease_that_may_not_be_used_is_shown_and_used_once_it_may() {
     one.door.set(Trouble::Refuses(403));
     sleep(seconds(10)).await;
     let problem = one.leadership.problem().expect("a problem");
-    assert!(problem.contains("forbidden") && !one.leadership.is_mine(), "{problem}");
+    assert_eq!(
+        (problem.as_str(), one.leadership.is_mine()),
+        ("it is forbidden (403 Forbidden)", false)
+    );
     one.door.set(Trouble::None);
     one.leads().await;
     sleep(seconds(2)).await;

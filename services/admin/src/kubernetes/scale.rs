@@ -12,6 +12,8 @@ use kube::{Api, Client};
 use serde_json::json;
 use tokio::time::timeout;
 
+use super::said::status_said;
+
 /// Longest wait for an answer.
 const ANSWER: Duration = Duration::from_secs(5);
 
@@ -112,7 +114,7 @@ impl StatefulSetScale {
 
     fn fault(&self, status: &Status) -> ScaleFault {
         let name = &self.name;
-        let said = format!("{} ({} {})", status.message, status.code, status.reason);
+        let said = status_said(status);
         match status.code {
             409 => ScaleFault::Changed,
             403 => ScaleFault::Refused(format!(

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::Kubernetes;
+use super::{Kubernetes, said};
 
 /// How often it is asked, if the pods do not change. It is asked at once when they do.
 const EVERY: Duration = Duration::from_secs(5);
@@ -79,7 +79,7 @@ async fn keep(sets: Api<StatefulSet>, name: &str, pods: &Kubernetes, size: &Send
                 take(&set, size);
                 None
             }
-            Ok(Err(error)) => Some(error.to_string()),
+            Ok(Err(error)) => Some(said(&error)),
             Err(_) => Some(format!(
                 "the Kubernetes API did not answer within {} s",
                 ANSWER.as_secs()

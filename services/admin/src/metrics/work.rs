@@ -1,5 +1,5 @@
 //! What this admin does for the cluster, as metrics: whether it leads, and the jobs that it knows. Every admin knows every job, so the
-//! numbers of several admins are not added up.
+//! numbers of several admins are not added up. Where there is no Lease nobody leads, and nothing says so.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -71,48 +71,57 @@ impl JobMetrics {
 
 /// Shows who leads, and what is running.
 struct WorkMetrics {
-    leader: IntGauge,
+    /// None: there is no Lease.
+    leader: Option<(IntGauge, Leadership)>,
     running: IntGaugeVec,
-    leadership: Leadership,
     jobs: Running,
 }
 
-/// Registers the metrics of what is so at the moment.
+/// Registers the metrics of what is so at the moment. `leadership` is none where nobody leads.
 ///
 /// # Errors
 /// When the registry has metrics of these names already.
 pub(crate) fn show_work(
     registry: &Registry,
-    leadership: Leadership,
+    leadership: Option<Leadership>,
     jobs: impl Fn() -> BTreeMap<What, usize> + Send + Sync + 'static,
 ) -> prometheus::Result<()> {
+    let leader = IntGauge::new(
+        "wsmesh_leader",
+        "1 while this admin leads: it follows the StatefulSet of the Redis pods. Only with --kubernetes-lease: without it, nobody leads.",
+    )?;
     registry.register(Box::new(WorkMetrics {
-        leader: IntGauge::new(
-            "wsmesh_leader",
-            "1 while this admin leads: it follows the StatefulSet of the Redis pods. 0 on all of them outside of Kubernetes.",
-        )?,
+        leader: leadership.map(|leadership| (leader, leadership)),
         running: IntGaugeVec::new(
-            Opts::new("wsmesh_jobs_running", "Jobs that are running, as this admin knows them."),
+            Opts::new(
+                "wsmesh_jobs_running",
+                "Jobs that are running, as this admin knows them.",
+            ),
             &["kind"],
         )?,
-        leadership,
         jobs: Box::new(jobs),
     }))
 }
 
 impl Collector for WorkMetrics {
     fn desc(&self) -> Vec<&Desc> {
-        [self.leader.desc(), self.running.desc()].concat()
+        let leader = self.leader.iter().flat_map(|(leader, _)| leader.desc());
+        leader.chain(self.running.desc()).collect()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        self.leader.set(i64::from(self.leadership.is_mine()));
+        let mut families = Vec::new();
+        if let Some((leader, leadership)) = &self.leader {
+            leader.set(i64::from(leadership.is_mine()));
+            families = leader.collect();
+        }
         let running = (self.jobs)();
         for kind in What::ALL {
             let jobs = running.get(&kind).copied().unwrap_or_default();
             self.running.with_label_values(&[kind.as_str()]).set(jobs as i64);
         }
-        [self.leader.collect(), self.running.collect()].concat()
+        families.extend(self.running.collect());
+        families
     }
 }
 
@@ -151,7 +160,7 @@ mod tests {
     fn it_is_shown_who_leads_and_what_runs() {
         let (script, leadership) = Leadership::scripted("admin-0", "admin-1");
         let registry = Registry::new();
-        show_work(&registry, leadership, || [(What::Scale, 2)].into()).expect("registers");
+        show_work(&registry, Some(leadership), || [(What::Scale, 2)].into()).expect("registers");
         let text = || {
             prometheus::TextEncoder::new()
                 .encode_to_string(&registry.gather())
@@ -164,5 +173,17 @@ mod tests {
         assert!(shown.contains("wsmesh_jobs_running{kind=\"add\"} 0\n"), "{shown}");
         script.take();
         assert!(text().contains("wsmesh_leader 0\n"));
+    }
+
+    #[test]
+    fn where_there_is_no_lease_nothing_says_that_nobody_leads() {
+        let registry = Registry::new();
+        show_work(&registry, None, BTreeMap::new).expect("registers");
+        let names: Vec<_> = registry
+            .gather()
+            .iter()
+            .map(|family| family.name().to_owned())
+            .collect();
+        assert_eq!(names, ["wsmesh_jobs_running"]);
     }
 }

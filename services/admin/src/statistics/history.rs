@@ -222,6 +222,7 @@ mod tests {
                 NodeId::new(id).expect("an id"),
                 gather::Said {
                     facts: Ok(facts),
+                    slow_commands: None,
                     age_ms: 0,
                 },
             )]

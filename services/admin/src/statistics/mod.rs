@@ -8,6 +8,7 @@ mod event;
 mod history;
 mod meter;
 mod sight;
+mod slow_commands;
 mod snapshot;
 mod viewers;
 
@@ -25,13 +26,16 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use wsmesh_adapter::{Adapter, FactsOfNode, Gathered, NodeFacts, NodeId, ServerName, StatsPart};
 
-use crate::gather::{self, Answer, ClusterView, EdgeReports, Facts, Measured, NodesView, Said, rfc3339};
+use crate::gather::{
+    self, Answer, ClusterView, EdgeReports, Facts, Measured, NodesView, RecentRoundTrips, RoundTrips, Said, rfc3339,
+};
 use crate::metrics::Known;
 use history::History;
 pub(crate) use history::{HISTORY_SECONDS, HistoryView};
 use meter::Meter;
 pub(crate) use sight::Outside;
 use sight::Sight;
+use slow_commands::SlowCommands;
 pub(crate) use snapshot::Snapshot;
 use viewers::Viewers;
 
@@ -57,6 +61,8 @@ struct Shared {
     sampled: watch::Sender<bool>,
     history: Mutex<History>,
     facts: Mutex<BTreeMap<NodeId, KnownFacts>>,
+    /// Of the last samples.
+    recent_round_trips: Mutex<RecentRoundTrips>,
     /// The last reports of ws-nodes.
     reports: Mutex<EdgeReports>,
     /// When this admin had a server change last.
@@ -68,6 +74,7 @@ struct Shared {
 #[derive(Debug)]
 struct KnownFacts {
     facts: Result<NodeFacts, String>,
+    slow_commands: Option<u64>,
     at: Instant,
 }
 
@@ -88,7 +95,8 @@ impl Statistics {
             complete: false,
         };
         let sight = Sight::new(&adapter, nobody, &EdgeReports::default());
-        let first = snapshot_of(&adapter, &outside, &sight, &BTreeMap::new(), &Facts::default());
+        let nothing = (&BTreeMap::new(), &Facts::default(), &RoundTrips::default());
+        let first = snapshot_of(&adapter, &outside, &sight, nothing);
         Self {
             shared: Arc::new(Shared {
                 adapter,
@@ -97,6 +105,7 @@ impl Statistics {
                 sampled: watch::Sender::new(false),
                 history: Mutex::default(),
                 facts: Mutex::default(),
+                recent_round_trips: Mutex::default(),
                 reports: Mutex::default(),
                 changed: Mutex::default(),
                 viewers: Viewers::new(closing),
@@ -157,7 +166,8 @@ impl Statistics {
     /// The nodes as the servers answer now, not as they were sampled; with what the nodes said last.
     pub(crate) async fn nodes_now(&self) -> Answer<NodesView> {
         let sight = self.look(self.shared.adapter.cluster_stats().await);
-        let nodes = sight.nodes(&self.shared.outside, &self.facts());
+        let round_trips = self.shared.recent_round_trips.lock().median();
+        let nodes = sight.nodes(&self.shared.outside, &self.facts(), &round_trips);
         Answer::new(Timestamp::now(), &sight.gathered, nodes)
     }
 
@@ -218,8 +228,13 @@ impl Statistics {
     fn take(&self, sight: &Sight, measured: &BTreeMap<ServerName, Measured>, asked: Instant) {
         *self.shared.reports.lock() = sight.reports.clone();
         let facts = self.facts();
+        let round_trips = {
+            let mut recent = self.shared.recent_round_trips.lock();
+            recent.note(&gather::round_trips_of(&sight.gathered));
+            recent.median()
+        };
         let (adapter, outside) = (&self.shared.adapter, &self.shared.outside);
-        let snapshot = snapshot_of(adapter, outside, sight, measured, &facts).asked_at(asked);
+        let snapshot = snapshot_of(adapter, outside, sight, (measured, &facts, &round_trips)).asked_at(asked);
         let snapshot = Arc::new(snapshot);
         let mut history = self.shared.history.lock();
         history.push(snapshot.at, &snapshot.stats.body, &facts);
@@ -235,7 +250,7 @@ impl Statistics {
     }
 
     async fn ask_nodes(&self) {
-        let mut every = interval(FACTS_EVERY);
+        let (mut every, mut slow_commands) = (interval(FACTS_EVERY), SlowCommands::default());
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             every.tick().await;
@@ -245,12 +260,14 @@ impl Statistics {
             while let Some(FactsOfNode { id, facts }) = said.next().await {
                 asked.insert(id.clone());
                 let known = KnownFacts {
+                    slow_commands: facts.as_ref().ok().and_then(|facts| slow_commands.count(&id, facts)),
                     facts,
                     at: Instant::now(),
                 };
                 self.shared.facts.lock().insert(id, known);
             }
             self.shared.facts.lock().retain(|id, _| asked.contains(id));
+            slow_commands.keep(&asked);
         }
     }
 }
@@ -260,6 +277,7 @@ impl Shared {
         let known = self.facts.lock();
         let said = |known: &KnownFacts| Said {
             facts: known.facts.clone(),
+            slow_commands: known.slow_commands,
             age_ms: u64::try_from(known.at.elapsed().as_millis()).unwrap_or(u64::MAX),
         };
         Facts {
@@ -268,19 +286,18 @@ impl Shared {
     }
 }
 
-/// The bodies of all answers, from one gathering.
+/// The bodies of all answers, from one gathering, and from what is known of earlier ones.
 fn snapshot_of(
     adapter: &Adapter,
     outside: &Outside,
     sight: &Sight,
-    measured: &BTreeMap<ServerName, Measured>,
-    facts: &Facts,
+    (measured, facts, round_trips): (&BTreeMap<ServerName, Measured>, &Facts, &RoundTrips),
 ) -> Snapshot {
     let (at, gathered) = (Timestamp::now(), &sight.gathered);
     Snapshot::new(
         at,
         Answer::new(at, gathered, sight.cluster(adapter)),
-        Answer::new(at, gathered, sight.nodes(outside, facts)),
+        Answer::new(at, gathered, sight.nodes(outside, facts, round_trips)),
         Answer::new(at, gathered, sight.stats(measured)),
         sight.edges(),
         gather::loads(&sight.gathered),

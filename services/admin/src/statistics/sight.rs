@@ -7,7 +7,7 @@ use wsmesh_adapter::{Adapter, Gathered, Instance, NodeView, ServerInfo, ServerNa
 use wsmesh_protocol::report::SELFTEST;
 
 use crate::doctor;
-use crate::gather::{self, ClusterView, EdgeReports, Facts, Measured, NodesView};
+use crate::gather::{self, ClusterView, EdgeReports, Facts, Measured, NodesView, RoundTrips};
 use crate::kubernetes::Kubernetes;
 use crate::membership::Membership;
 
@@ -95,9 +95,10 @@ impl Sight {
         )
     }
 
-    /// The nodes, their pods and their facts.
-    pub(super) fn nodes(&self, outside: &Outside, facts: &Facts) -> NodesView {
+    /// The nodes, their pods, their facts and how long they take.
+    pub(super) fn nodes(&self, outside: &Outside, facts: &Facts, round_trips: &RoundTrips) -> NodesView {
         let nodes = gather::with_facts(gather::nodes(self.topology.clone(), &self.gathered), facts);
+        let nodes = gather::with_round_trips(nodes, round_trips);
         let nodes = match &outside.pods {
             Some(pods) => gather::with_pods(nodes, pods.view()),
             None => nodes,
@@ -168,7 +169,7 @@ mod tests {
         let visitors = [server("doctor-1", doctor::SERVICE), server("selftest-1", SELFTEST)];
         let roster = visitors.into_iter().chain([server("ws-1", "ws-node")]).collect();
         let sight = Sight::of(roster, vec![topology], gathered, &EdgeReports::default());
-        let nodes = sight.nodes(&Outside::default(), &Facts::default());
+        let nodes = sight.nodes(&Outside::default(), &Facts::default(), &RoundTrips::default());
         assert_eq!((nodes.warnings.len(), nodes.nodes[0].not_heard_by.len()), (0, 0));
         assert_eq!(sight.stats(&BTreeMap::new()).totals.servers, 1);
         assert!(sight.gathered.complete && sight.gathered.missing.is_empty());

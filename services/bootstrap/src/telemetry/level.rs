@@ -74,6 +74,22 @@ impl Level {
         Ok(())
     }
 
+    /// Logs as configured again, at once.
+    pub(crate) fn end_choice(&self) -> Result<(), String> {
+        let mut applied = Ok(());
+        let ended = self.chosen.send_if_modified(|now| {
+            if now.is_some() {
+                applied = self.apply(&self.configured);
+            }
+            applied.is_ok() && now.take().is_some()
+        });
+        applied?;
+        if ended {
+            tracing::warn!(level = %self.configured, "log level is as configured again, on request");
+        }
+        Ok(())
+    }
+
     /// The level now, and for how much longer if it was chosen for a while.
     pub(crate) fn now(&self) -> (LogLevel, Option<Duration>) {
         match &*self.chosen.borrow() {
@@ -178,6 +194,23 @@ mod tests {
         pass(&mut keeping, 2).await;
         assert!(!logs_debug());
         assert_eq!(levels.now(), (level("info"), None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_choice_can_be_ended_early_and_a_level_that_nobody_chose_stays() {
+        let (levels, _guard) = logging("info");
+        levels.end_choice().expect("nothing to change");
+        assert!(!logs_debug());
+        levels.choose(level("debug"), Duration::from_secs(60)).expect("changes");
+        assert!(logs_debug());
+        levels.end_choice().expect("changes");
+        assert!(!logs_debug());
+        assert_eq!(levels.now(), (level("info"), None));
+        tokio::time::advance(Duration::from_secs(30)).await;
+        levels.choose(level("debug"), Duration::from_secs(60)).expect("changes");
+        tokio::time::advance(Duration::from_secs(31)).await;
+        levels.fall_back();
+        assert!(logs_debug(), "the time of the one that was ended is no news");
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,5 +1,6 @@
 //! The traces of players' requests, while the players wait: what comes of a request only later, a match and its first pushes, is put below
-//! it or links to it. Bounded; the rules know nothing of it. Requests that nobody samples cost nothing here.
+//! it or links to it. A player may wait for several modes, each with a request of its own. Bounded; the rules know nothing of it.
+//! Requests that nobody samples cost nothing here.
 
 use std::collections::HashMap;
 
@@ -21,16 +22,50 @@ pub(super) struct Asked {
 
 #[derive(Debug, Default)]
 struct Requests {
-    /// With a number that rises with each request.
-    of: HashMap<ClientId, (u64, SpanContext)>,
+    /// Of each player one for each mode, so only a few.
+    of: HashMap<ClientId, Vec<Request>>,
     next: u64,
 }
 
-/// What one request changed, so that it can be undone.
+/// The last request of a player for a mode.
 #[derive(Debug)]
-pub(super) struct Noted {
+struct Request {
+    mode: String,
+    /// Rises with each request.
     number: u64,
-    replaced: Option<(u64, SpanContext)>,
+    context: SpanContext,
+}
+
+/// A request that was noted. Dropping it undoes that, unless it [led to a ticket](Noted::waits).
+#[derive(Debug)]
+#[must_use]
+pub(super) struct Noted<'a>(Option<Undo<'a>>);
+
+#[derive(Debug)]
+struct Undo<'a> {
+    asked: &'a Asked,
+    client: ClientId,
+    mode: String,
+    number: u64,
+    replaced: Option<Request>,
+}
+
+impl Noted<'_> {
+    /// The player waits here.
+    pub(super) fn waits(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Noted<'_> {
+    fn drop(&mut self) {
+        if let Some(undo) = self.0.take() {
+            undo.asked
+                .requests
+                .lock()
+                .undo(undo.number, undo.client, &undo.mode, undo.replaced);
+        }
+    }
 }
 
 /// The requests that led to a match: one is the trace that the match belongs to, the others are linked to.
@@ -42,63 +77,100 @@ pub(super) struct Origins {
 }
 
 impl Asked {
-    /// A player asks for a match, in the current span. `None` if nothing is noted of that.
-    pub(super) fn note(&self, client: &ClientId) -> Option<Noted> {
-        let context = recorded(&Span::current()).filter(SpanContext::is_sampled)?;
-        self.note_request(client, context)
+    /// A player asks for a mode, in the current span.
+    pub(super) fn note(&self, client: &ClientId, mode: &str) -> Noted<'_> {
+        let context = recorded(&Span::current()).filter(SpanContext::is_sampled);
+        match context {
+            Some(context) => self.note_request(client, mode, context),
+            None => Noted(None),
+        }
     }
 
-    fn note_request(&self, client: &ClientId, context: SpanContext) -> Option<Noted> {
+    fn note_request(&self, client: &ClientId, mode: &str, context: SpanContext) -> Noted<'_> {
         let mut requests = self.requests.lock();
         if requests.of.len() >= MOST && !requests.of.contains_key(client) {
-            return None;
+            return Noted(None);
         }
         requests.next += 1;
         let number = requests.next;
-        let replaced = requests.of.insert(client.clone(), (number, context));
-        Some(Noted { number, replaced })
+        let request = Request {
+            mode: mode.to_owned(),
+            number,
+            context,
+        };
+        let replaced = requests.put(client.clone(), request);
+        Noted(Some(Undo {
+            asked: self,
+            client: client.clone(),
+            mode: mode.to_owned(),
+            number,
+            replaced,
+        }))
     }
 
-    /// The request came to nothing: what it replaced counts again, unless the player asked anew or waits no more since then.
-    pub(super) fn undo(&self, client: &ClientId, noted: Noted) {
-        let mut requests = self.requests.lock();
-        if requests
-            .of
-            .get(client)
-            .is_none_or(|(number, _)| *number != noted.number)
-        {
-            return;
-        }
-        match noted.replaced {
-            Some(before) => _ = requests.of.insert(client.clone(), before),
-            None => _ = requests.of.remove(client),
-        }
-    }
-
-    /// A player does not wait here any more.
-    pub(super) fn forget(&self, client: &ClientId) {
-        self.requests.lock().of.remove(client);
+    /// A player does not wait here any more for this mode.
+    pub(super) fn forget(&self, client: &ClientId, mode: &str) {
+        self.requests.lock().remove(client, mode);
     }
 
     /// The requests of the players of a match. The match belongs to the last one: it is the one that completed it.
-    pub(super) fn origins<'a>(&self, clients: impl IntoIterator<Item = &'a ClientId>) -> Origins {
+    pub(super) fn origins<'a>(&self, mode: &str, clients: impl IntoIterator<Item = &'a ClientId>) -> Origins {
         let requests = self.requests.lock();
-        let found: Vec<_> = clients.into_iter().map(|client| requests.of.get(client)).collect();
-        let last = found.iter().flatten().map(|(number, _)| *number).max();
+        let found: Vec<_> = clients
+            .into_iter()
+            .map(|client| requests.request(client, mode))
+            .collect();
+        let last = found.iter().flatten().max_by_key(|request| request.number);
+        let is_last = |request: &Request| last.is_some_and(|last| last.number == request.number);
         Origins {
-            parent: found
-                .iter()
-                .flatten()
-                .find(|(number, _)| Some(*number) == last)
-                .map(|(_, context)| context.clone()),
+            parent: last.map(|request| request.context.clone()),
             linked: found
                 .iter()
-                .map(|request| {
-                    request
-                        .filter(|(number, _)| Some(*number) != last)
-                        .map(|(_, context)| context.clone())
-                })
+                .map(|request| request.filter(|request| !is_last(request)))
+                .map(|request| request.map(|request| request.context.clone()))
                 .collect(),
+        }
+    }
+}
+
+impl Requests {
+    fn request(&self, client: &ClientId, mode: &str) -> Option<&Request> {
+        self.of.get(client)?.iter().find(|request| request.mode == mode)
+    }
+
+    /// Returns the one that it replaces.
+    fn put(&mut self, client: ClientId, request: Request) -> Option<Request> {
+        let of_client = self.of.entry(client).or_default();
+        match of_client.iter_mut().find(|known| known.mode == request.mode) {
+            Some(known) => Some(std::mem::replace(known, request)),
+            None => {
+                of_client.push(request);
+                None
+            }
+        }
+    }
+
+    fn remove(&mut self, client: &ClientId, mode: &str) {
+        let Some(of_client) = self.of.get_mut(client) else {
+            return;
+        };
+        of_client.retain(|request| request.mode != mode);
+        if of_client.is_empty() {
+            self.of.remove(client);
+        }
+    }
+
+    /// The request came to nothing here: what it replaced counts again, unless the player asked anew or waits no more since then.
+    fn undo(&mut self, number: u64, client: ClientId, mode: &str, replaced: Option<Request>) {
+        if self
+            .request(&client, mode)
+            .is_none_or(|request| request.number != number)
+        {
+            return;
+        }
+        match replaced {
+            Some(before) => _ = self.put(client, before),
+            None => self.remove(&client, mode),
         }
     }
 }
@@ -177,10 +249,9 @@ mod tests {
     fn asked(clients: &[&str]) -> Asked {
         let asked = Asked::default();
         for (number, client) in (0..).zip(clients) {
-            let mut requests = asked.requests.lock();
-            requests
-                .of
-                .insert(ClientId::new(*client).expect("valid"), (number.into(), context(number)));
+            asked
+                .note_request(&ClientId::new(*client).expect("valid"), "duel", context(number))
+                .waits();
         }
         asked
     }
@@ -188,7 +259,7 @@ mod tests {
     #[test]
     fn a_match_belongs_to_the_last_request_and_links_to_the_others() {
         let ids = ["bob", "eve", "ann"].map(|id| ClientId::new(id).expect("valid"));
-        let origins = asked(&["ann", "bob"]).origins(&ids);
+        let origins = asked(&["ann", "bob"]).origins("duel", &ids);
         assert_eq!(origins.parent, Some(context(1)));
         assert_eq!(origins.linked, [None, None, Some(context(0))]);
         let traces = origins.traces();
@@ -199,31 +270,46 @@ mod tests {
     #[test]
     fn a_request_that_came_to_nothing_leaves_the_one_that_still_waits() {
         let (asked, ann) = (Asked::default(), ClientId::new("ann").expect("valid"));
-        let note = |number| asked.note_request(&ann, context(number)).expect("noted");
-        let parent = || asked.origins([&ann]).parent;
-        asked.undo(&ann, note(1));
+        let note = |number| asked.note_request(&ann, "duel", context(number));
+        let parent = || asked.origins("duel", [&ann]).parent;
+        drop(note(1));
         assert_eq!(parent(), None);
-        let _waits = note(2);
-        asked.undo(&ann, note(3));
+        note(2).waits();
+        drop(note(3));
         assert_eq!(parent(), Some(context(2)));
         let late = note(4);
-        let _newer = note(5);
-        asked.undo(&ann, late);
+        note(5).waits();
+        drop(late);
         assert_eq!(parent(), Some(context(5)));
         let late = note(6);
-        asked.forget(&ann);
-        asked.undo(&ann, late);
+        asked.forget(&ann, "duel");
+        drop(late);
         assert_eq!(parent(), None, "the player waits no more");
+        assert!(asked.requests.lock().of.is_empty());
+    }
+
+    #[test]
+    fn requests_of_a_player_for_several_modes_do_not_replace_each_other() {
+        let (asked, ann) = (asked(&["ann"]), ClientId::new("ann").expect("valid"));
+        asked.note_request(&ann, "arena", context(1)).waits();
+        drop(asked.note_request(&ann, "race", context(2)));
+        let parent = |mode| asked.origins(mode, [&ann]).parent;
+        assert_eq!(
+            ["duel", "arena", "race"].map(parent),
+            [Some(context(0)), Some(context(1)), None]
+        );
+        asked.forget(&ann, "arena");
+        assert_eq!(["duel", "arena"].map(parent), [Some(context(0)), None]);
     }
 
     #[test]
     fn a_request_that_is_not_sampled_leaves_nothing_and_a_malformed_trace_is_no_link() {
         let asked = asked(&["ann"]);
         let ann = ClientId::new("ann").expect("valid");
-        assert!(asked.note(&ClientId::new("bob").expect("valid")).is_none());
-        asked.forget(&ann);
+        asked.note(&ClientId::new("bob").expect("valid"), "duel").waits();
+        asked.forget(&ann, "duel");
         assert!(asked.requests.lock().of.is_empty());
-        let origins = asked.origins([&ann]);
+        let origins = asked.origins("duel", [&ann]);
         assert!(origins.forming_span().is_disabled() && origins.traces().is_empty());
         let read = Origins::read(&[Some("00-zz".to_owned()), None]);
         assert!(read.linked.iter().all(Option::is_none));

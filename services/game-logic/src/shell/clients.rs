@@ -12,7 +12,7 @@ use wsmesh_protocol::forward::{CLIENT_CLOSED, CLIENT_LEAVE, ClientClosed, Client
 use super::Shell;
 use super::hosting::Command;
 use super::messages::{self, CancelOrder, CancelledCount, Failure, FromClient, MatchNews, client, peer, write};
-use crate::rules::lobby::{Answer, Lobby, Place, Refusal};
+use crate::rules::lobby::{Answer, Place, Refusal, Wish};
 use crate::rules::matches::MatchId;
 use crate::rules::players::Player;
 
@@ -56,41 +56,43 @@ impl Shell {
         let from = FromClient::read(&event.payload)?;
         let wish = from.wish()?;
         let server = from.player.server.clone();
-        let answered = self.entering(&from.player, |lobby, now| {
-            lobby.request(now, from.player.clone(), wish.clone())
-        });
-        let place = match answered? {
-            Answer::Now(place) => place,
-            Answer::Ask(owner) => match self.ask(owner, peer::REQUEST, event.payload.clone()).await {
-                Ok(answer) if answer["errorCode"] != ErrorCode::Unavailable.as_str() => {
-                    self.asked.forget(&from.player.client);
-                    return Ok(answer);
+        // Before it is known whether the player waits here: a match may be formed at once.
+        let noted = self.asked.note(&from.player.client, self.mode_of(&wish));
+        let answer = self.tell(|lobby, now| lobby.request(now, from.player.clone(), wish.clone()));
+        let place = match answer? {
+            Answer::Now(place) => {
+                noted.waits();
+                place
+            }
+            Answer::Ask(owner) => {
+                // Its trace is with the ticket, at the owner. Tickets for other modes may wait here.
+                drop(noted);
+                match self.ask(owner, peer::REQUEST, event.payload.clone()).await {
+                    Ok(answer) if answer["errorCode"] != ErrorCode::Unavailable.as_str() => {
+                        self.asked.forget(&from.player.client, self.mode_of(&wish));
+                        return Ok(answer);
+                    }
+                    // The owner is gone or stopping: the ticket waits here until there is a new one.
+                    _ => self.enter(&from.player, wish)?,
                 }
-                // The owner is gone or stopping: the ticket waits here until there is a new one.
-                _ => self.entering(&from.player, |lobby, now| {
-                    lobby.forwarded_request(now, from.player.clone(), wish)
-                })?,
-            },
+            }
         };
         self.wills_are_left([server]).await;
         Ok(shown(&place))
     }
 
-    /// A player asks for a match. What comes of it later belongs to the trace of this request, if it has one.
-    pub(super) fn entering<T>(
-        self: &Arc<Self>,
-        player: &Player,
-        enter: impl FnOnce(&mut Lobby, Duration) -> Result<T, Refusal>,
-    ) -> Result<T, Refusal> {
-        // Before it is known whether the player waits: a match may be formed at once.
-        let noted = self.asked.note(&player.client);
-        let entered = self.tell(enter);
-        if entered.is_err()
-            && let Some(noted) = noted
-        {
-            self.asked.undo(&player.client, noted);
-        }
-        entered
+    /// A player waits here, whoever owns the queue. What comes of it later belongs to the trace of this request, if it has one.
+    pub(super) fn enter(self: &Arc<Self>, player: &Player, wish: Wish) -> Result<Place, Refusal> {
+        let noted = self.asked.note(&player.client, self.mode_of(&wish));
+        let place = self.tell(|lobby, now| lobby.forwarded_request(now, player.clone(), wish))?;
+        noted.waits();
+        Ok(place)
+    }
+
+    /// The mode that a player asks for.
+    fn mode_of<'a>(&'a self, wish: &'a Wish) -> &'a str {
+        let first = || self.settings.modes.0.first().map_or("", |mode| &mode.name);
+        wish.mode.as_deref().unwrap_or_else(first)
     }
 
     async fn match_cancel(self: &Arc<Self>, event: &ServerEvent) -> Result<CancelledCount, Failure> {

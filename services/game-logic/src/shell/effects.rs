@@ -28,13 +28,18 @@ impl Shell {
     pub(super) fn perform(self: &Arc<Self>, effect: Effect) {
         let shell = self.clone();
         match effect {
-            Effect::Reserve { servers, reservation } => {
-                let origins = self.asked.origins(&reservation.clients);
+            Effect::Reserve {
+                servers,
+                mode,
+                reservation,
+            } => {
+                let origins = self.asked.origins(&mode, &reservation.clients);
                 let work = async move { shell.reserve(servers, reservation).await };
                 origins.forming_span().in_scope(|| self.spawn(work));
             }
             Effect::Start { host, order } => {
-                let origins = self.asked.origins(order.players.iter().map(|player| &player.client));
+                let players = order.players.iter().map(|player| &player.client);
+                let origins = self.asked.origins(&order.mode, players);
                 // After a reservation, that one's span goes on.
                 let span = match recorded(&Span::current()) {
                     Some(_) => Span::current(),
@@ -53,10 +58,11 @@ impl Shell {
             Effect::Waits { player, notice } => self.leave_ticket(&player, &notice),
             Effect::WaitsNoMore {
                 client,
+                mode,
                 ticket,
                 servers,
             } => {
-                self.asked.forget(&client);
+                self.asked.forget(&client, &mode);
                 servers.iter().for_each(|server| self.revoke(server, &client, &ticket));
             }
             Effect::Cancelled { client, notice } => self.spawn(async move { shell.cancelled(&client, &notice).await }),
@@ -157,7 +163,9 @@ impl Shell {
             .handed_over
             .with_label_values(&["kept"])
             .inc_by(kept as u64);
-        self.tell(|lobby, _| lobby.handed_over(&tickets, &taken));
+        for client in self.tell(|lobby, _| lobby.handed_over(&tickets, &taken)) {
+            self.asked.forget(&client, &tickets.mode);
+        }
     }
 
     async fn cancelled(&self, client: &ClientId, notice: &Cancelled) {

@@ -71,8 +71,7 @@ impl Shell {
         let from = FromClient::read(&event.payload)?;
         let wish = from.wish()?;
         let server = from.player.server.clone();
-        let player = from.player;
-        let place = self.entering(&player, |lobby, now| lobby.forwarded_request(now, player.clone(), wish))?;
+        let place = self.enter(&from.player, wish)?;
         self.wills_are_left([server]).await;
         Ok(shown(&place))
     }

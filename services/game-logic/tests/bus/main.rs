@@ -3,6 +3,7 @@
 mod moving;
 mod playing;
 mod support;
+mod traces;
 
 use std::time::Duration;
 

@@ -33,7 +33,7 @@ pub(crate) struct Place {
 }
 
 impl Ground {
-    /// Starts them, with a rule, a watch and a service, so that there is something of every kind to count.
+    /// Starts them, with a rule, a watch, a service and a Lease, so that there is something of every kind to count.
     pub(crate) async fn start() -> Self {
         let redis = Redis::start(&[]);
         let (stop, mut tasks) = (CancellationToken::new(), JoinSet::new());
@@ -46,7 +46,12 @@ impl Ground {
         };
         let logic = start::<game_logic::Service>("logic-0", &redis, <_>::default(), &stop, &mut tasks).await;
         let edge = start::<ws_node::WsNodeService>("ws-0", &redis, settings, &stop, &mut tasks).await;
-        let admin = start::<admin::Admin>("admin-0", &redis, <_>::default(), &stop, &mut tasks).await;
+        // Outside of Kubernetes it only tells that it does not lead.
+        let settings = admin::AdminSettings {
+            kubernetes_lease: Some("wsmesh-admin".to_owned()),
+            ..admin::AdminSettings::default()
+        };
+        let admin = start::<admin::Admin>("admin-0", &redis, settings, &stop, &mut tasks).await;
         let ground = Self {
             edge,
             logic,
@@ -138,7 +143,7 @@ pub(crate) async fn get(address: SocketAddr, path: &str) -> String {
 }
 
 /// Sends this and reads until the end.
-async fn exchange(address: SocketAddr, request: &str) -> String {
+pub(crate) async fn exchange(address: SocketAddr, request: &str) -> String {
     soon("an answer", async {
         let mut stream = TcpStream::connect(address).await.expect("connects");
         stream.write_all(request.as_bytes()).await.expect("sends");

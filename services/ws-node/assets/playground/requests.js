@@ -49,12 +49,13 @@ export class RequestPanel {
     }
   }
 
-  /** Sends one request and waits; returns its time, its reply or error, and the id of its trace. */
-  async #timed({ event, payload }) {
+  /** Sends one request and waits; returns its time, its reply or error, and the id of its trace, which `sent` gets before the reply. */
+  async #timed({ event, payload }, sent = () => {}) {
     const start = performance.now();
     let reply;
     let error;
     const [asked, trace] = this.#traces.during(() => this.#connection.request(event, payload));
+    sent(trace);
     try {
       reply = await asked;
     } catch (caught) {
@@ -69,10 +70,11 @@ export class RequestPanel {
   async #request() {
     const wanted = this.#read();
     if (!wanted) return;
-    const { ms, reply, error, trace } = await this.#timed(wanted);
-    if (error) this.#show("bad", `${wanted.event} · ${milliseconds(ms)} · ${error.errorCode}`, error.error ?? error.message);
-    else this.#show("good", `${wanted.event} · ${milliseconds(ms)} · ok`, JSON.stringify(reply, null, 2));
-    if (trace) byId("outcome").append(this.#traces.link(trace));
+    // A request that takes long is the one whose trace is wanted.
+    const waiting = (trace) => trace && this.#show("", `Waiting for the reply to ${wanted.event}`, "", trace);
+    const { ms, reply, error, trace } = await this.#timed(wanted, waiting);
+    if (error) this.#show("bad", `${wanted.event} · ${milliseconds(ms)} · ${error.errorCode}`, error.error ?? error.message, trace);
+    else this.#show("good", `${wanted.event} · ${milliseconds(ms)} · ok`, JSON.stringify(reply, null, 2), trace);
   }
 
   async #requestOften() {
@@ -100,7 +102,8 @@ export class RequestPanel {
     this.#show(sent ? "good" : "bad", `${wanted.event} · ${sent ? "sent" : "not sent"}`, sent ? "An answer, if there is one, appears on the wire below." : "There is no connection.");
   }
 
-  #show(kind, title, text) {
+  #show(kind, title, text, trace) {
     byId("outcome").replaceChildren(make("p", title, `title ${kind}`), make("pre", text));
+    if (trace) byId("outcome").append(this.#traces.link(trace));
   }
 }

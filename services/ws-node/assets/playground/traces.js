@@ -45,6 +45,7 @@ export class Traces {
     link.href = `${this.#url}/trace/${id}`;
     link.target = "_blank";
     link.rel = "noopener";
+    link.title = "It is there some seconds after the reply: servers send their spans in batches";
     link.ariaLabel = `trace ${id}`;
     return link;
   }

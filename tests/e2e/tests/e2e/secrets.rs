@@ -1,5 +1,5 @@
 //! Secrets and what clients send reach neither traces nor metrics nor logs: the whole bundle with marked ones everywhere, all of its spans
-//! sent to a collector, and everything logged.
+//! and metrics sent to a collector, and everything logged. Only the audit, and lines for debugging, say which client or room it was.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -39,12 +39,27 @@ async fn marked_secrets_payloads_ids_and_queries_are_in_no_span_metric_or_log_li
         shown.push(("metrics", process.ops("/metrics").await));
         shown.push(("stats", process.ops("/stats").await));
     }
-    let (spans, logs) = stage.end().await;
-    for expected in ["ws.receive", "publish", "process", "ws-0", "logic-0", "admin-0"] {
-        assert!(spans.contains(expected), "the spans have no {expected}");
+    shown.push(("audit", audit(&stage.admin).await));
+    let (sent, logs) = stage.end().await;
+    for expected in [
+        "ws.receive",
+        "publish",
+        "process",
+        "ws-0",
+        "logic-0",
+        "admin-0",
+        "wsmesh_servers",
+    ] {
+        assert!(sent.contains(expected), "nobody sent {expected}");
+    }
+    let lines = logs.iter().flat_map(|log| log.lines());
+    let of_audit: Vec<_> = lines.filter(|line| line.contains("\"target\":\"audit\"")).collect();
+    assert!(of_audit.iter().any(|line| line.contains(NAME)), "{of_audit:?}");
+    for line in of_audit {
+        assert!(line.matches("\"trace_id\":").count() <= 1, "twice: {line}");
     }
     shown.extend(logs.into_iter().map(|log| ("log", log)));
-    shown.push(("spans", spans));
+    shown.push(("sent", sent));
     // Whoever logs a token may log it as it is: its parts are base64.
     let signature = token.rsplit('.').next().expect("three parts").to_uppercase();
     let found: Vec<String> = shown
@@ -65,7 +80,7 @@ async fn marked_secrets_payloads_ids_and_queries_are_in_no_span_metric_or_log_li
 fn is_told(what: &str, line: &str, signature: &str) -> bool {
     // Who debugs may see which client it is about, and the audit says to whom something was done.
     let allowed = ["\"LEVEL\":\"DEBUG\"", "\"LEVEL\":\"TRACE\"", "\"TARGET\":\"AUDIT\""];
-    let may_name = what == "log" && allowed.iter().any(|part| line.contains(part));
+    let may_name = what == "audit" || (what == "log" && allowed.iter().any(|part| line.contains(part)));
     line.contains(MARK) || line.contains(signature) || (line.contains(NAME) && !may_name)
 }
 
@@ -154,6 +169,15 @@ async fn administer(admin: &Process) {
         .expect("an answer");
 }
 
+/// Everything that was done, as admin tells it.
+async fn audit(admin: &Process) -> String {
+    let url = format!("http://127.0.0.1:{}/api/v1/audit", admin.port);
+    let request = reqwest::Client::new().get(url).bearer_auth(ADMIN_TOKEN);
+    let text = request.send().await.expect("an answer").text().await.expect("text");
+    assert!(text.contains("ITSNAMEnobody"), "{text}");
+    text
+}
+
 /// The bundle, and who it talks to.
 struct Stage {
     nodes: Vec<Process>,
@@ -191,6 +215,7 @@ impl Stage {
             let environment = [
                 ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
                 ("OTEL_EXPORTER_OTLP_HEADERS", "x-key=MARKEDheader"),
+                ("OTEL_METRICS_EXPORTER", "otlp"),
                 ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
                 ("OTEL_TRACES_SAMPLER_ARG", ratio),
             ];
@@ -224,7 +249,7 @@ impl Stage {
         stage
     }
 
-    /// Stops everything; all spans that were sent, and all logs.
+    /// Stops everything. Returns all spans and metrics that were sent, and all logs.
     async fn end(self) -> (String, Vec<String>) {
         let mut logs = Vec::new();
         for process in self.nodes.into_iter().chain([self.logic, self.admin]) {

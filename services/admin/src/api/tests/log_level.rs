@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use wsmesh_adapter::{Adapter, Refusal};
 
-use super::fixture::{Cluster, post};
+use super::fixture::{Cluster, get, post};
 use super::openapi::check;
 use super::servers::obeys;
 
@@ -87,6 +87,60 @@ async fn the_servers_of_one_service_change_their_level_and_no_others() {
     post(&open, "/api/v1/log-level", body).await.problem(404);
     let body = json!({"level": "debug", "service": ""}).to_string();
     post(&open, "/api/v1/log-level", body).await.problem(400);
+}
+
+#[tokio::test]
+async fn a_level_is_ended_early_and_the_audit_says_which_level_where_and_for_how_long() {
+    let cluster = Cluster::new().await;
+    let edge = cluster.edge("edge-1").await;
+    obeys(&edge.adapter);
+    let open = cluster.open();
+    let service = edge.adapter.service();
+    for (path, body) in [
+        ("servers/edge-1/log-level", json!({"level": "debug", "forMs": 60_000})),
+        ("servers/edge-1/log-level", json!({"level": "default"})),
+        (
+            "log-level",
+            json!({"level": "info,wsmesh_adapter=debug", "service": service}),
+        ),
+        ("log-level", json!({"level": "default", "forMs": 1})),
+    ] {
+        let before = jiff::Timestamp::now();
+        let answer = post(&open, &format!("/api/v1/{path}"), body.to_string()).await.json();
+        check(
+            if path == "log-level" {
+                "LogLevelOfAll"
+            } else {
+                "LogLevelAtServer"
+            },
+            &answer,
+        );
+        if body["level"] == "default" {
+            let until: jiff::Timestamp = answer["until"].as_str().expect("a time").parse().expect("a time");
+            assert!(until.duration_since(before).as_secs() < 30, "{answer}");
+        }
+    }
+    post(&open, "/api/v1/servers/edge-1/log-level", r#"{"level":"loud"}"#)
+        .await
+        .problem(400);
+    let answer = get(&open, "/api/v1/audit").await.json();
+    let records = answer["records"].as_array().expect("records").iter();
+    let told: Vec<_> = records
+        .map(|record| {
+            [&record["action"], &record["target"], &record["result"]].map(|text| text.as_str().expect("text"))
+        })
+        .collect();
+    let of_service = format!("service {service}, level info,wsmesh_adapter=debug for 600 s");
+    assert_eq!(
+        told,
+        [
+            ["set log level", "server edge-1", "rejected"],
+            ["set log level", "every server, level as configured", "done"],
+            ["set log level", &of_service, "done"],
+            ["set log level", "server edge-1, level as configured", "done"],
+            ["set log level", "server edge-1, level debug for 60 s", "done"],
+        ]
+    );
 }
 
 #[tokio::test]

@@ -16,6 +16,8 @@ pub enum Effect {
     Reserve {
         /// Every other game-logic server.
         servers: Vec<ServerName>,
+        /// What the players are to play.
+        mode: String,
         /// The request.
         reservation: Reservation,
     },
@@ -59,6 +61,8 @@ pub enum Effect {
     WaitsNoMore {
         /// The player.
         client: ClientId,
+        /// The mode of its queue.
+        mode: String,
         /// The ticket.
         ticket: String,
         /// The ws-nodes that may have an announcement of it.

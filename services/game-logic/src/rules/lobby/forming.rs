@@ -46,7 +46,7 @@ impl Lobby {
         self.formations.insert(
             id.clone(),
             Formation {
-                mode: name,
+                mode: name.clone(),
                 tickets,
                 stage: Stage::Opened,
             },
@@ -65,6 +65,7 @@ impl Lobby {
         }
         self.effects.push(Effect::Reserve {
             servers,
+            mode: name,
             reservation: Reservation { formation: id, clients },
         });
     }
@@ -152,7 +153,9 @@ impl Lobby {
         if match_id.host() != Some(self.instance) {
             self.players.play(now, id, match_id, &players);
         }
-        formation.tickets.iter().for_each(|ticket| self.waits_no_more(ticket));
+        for ticket in &formation.tickets {
+            self.waits_no_more(&formation.mode, ticket);
+        }
         self.drop_tickets(&players);
         let waited = formation.tickets.iter().map(|ticket| ticket.waited(now)).collect();
         self.effects.push(Effect::Matched {
@@ -203,7 +206,7 @@ impl Lobby {
                             self.waits(mode, &kept);
                         }
                     }
-                    _ => self.waits_no_more(&ticket),
+                    _ => self.waits_no_more(&formation.mode, &ticket),
                 }
             }
         }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use wsmesh_adapter::ServerName;
+use wsmesh_adapter::{ClientId, ServerName};
 
 use super::{Effect, HandOver, Lobby, Taken};
 use crate::rules::matchmaking::{Adopted, Connection, Ticket};
@@ -30,12 +30,13 @@ impl Lobby {
         });
     }
 
-    /// The new owner has answered; it took nothing if it did not answer.
-    pub fn handed_over(&mut self, sent: &HandOver, taken: &Taken) {
+    /// The new owner has answered; it took nothing if it did not answer. Returns the players who do not wait here any more.
+    pub fn handed_over(&mut self, sent: &HandOver, taken: &Taken) -> Vec<ClientId> {
         let since = self.handing.remove(&sent.mode);
         let (Some(since), Some(mode)) = (since, self.mode(&sent.mode)) else {
-            return;
+            return Vec::new();
         };
+        let mut left = Vec::new();
         for ticket in sent.tickets.iter().filter(|ticket| taken.taken.contains(&ticket.id)) {
             // A ticket with another id is newer and was not taken. A ticket whose player has asked again since, or has a connection
             // that was not sent, is offered again: the new owner would lose it with the old connection.
@@ -43,8 +44,10 @@ impl Lobby {
             let is_unchanged = |kept: &Ticket| kept.id == ticket.id && kept.connections().all(was_sent);
             if self.queues[mode].ticket(&ticket.client).is_some_and(is_unchanged) {
                 self.queues[mode].remove(&ticket.client);
+                left.push(ticket.client.clone());
             }
         }
+        left
     }
 
     /// Tickets from the former owner of a queue. Takes as many as there is room for; none while this server is stopping.
@@ -80,10 +83,10 @@ impl Lobby {
                 Adopted::Kept(kept) => {
                     self.waits(mode, &kept);
                     if kept.id != id {
-                        self.waits_no_more(&ticket);
+                        self.waits_no_more(&tickets.mode, &ticket);
                     }
                 }
-                Adopted::Left => self.waits_no_more(&ticket),
+                Adopted::Left => self.waits_no_more(&tickets.mode, &ticket),
             }
             taken.push(id);
         }

@@ -148,10 +148,11 @@ impl Lobby {
     }
 
     fn cancelled(&mut self, mode: usize, ticket: &Ticket, reason: CancelReason) {
-        self.waits_no_more(ticket);
+        let notice = self.notice(mode, ticket, reason);
+        self.waits_no_more(&notice.mode, ticket);
         self.effects.push(Effect::Cancelled {
             client: ticket.client.clone(),
-            notice: self.notice(mode, ticket, reason),
+            notice,
         });
     }
 
@@ -175,9 +176,10 @@ impl Lobby {
     }
 
     /// A ticket has ended here: its announcements end.
-    fn waits_no_more(&mut self, ticket: &Ticket) {
+    fn waits_no_more(&mut self, mode: &str, ticket: &Ticket) {
         self.effects.push(Effect::WaitsNoMore {
             client: ticket.client.clone(),
+            mode: mode.to_owned(),
             ticket: ticket.id.clone(),
             servers: ticket.connections().map(|at| at.server.clone()).collect(),
         });

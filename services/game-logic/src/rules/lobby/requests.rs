@@ -130,7 +130,7 @@ impl Lobby {
                 let waiting = self.queues[index].cancel(now, &player.client);
                 cancelled += usize::from(forming.is_some() || waiting.is_some());
                 for ticket in forming.iter().chain(&waiting) {
-                    self.waits_no_more(ticket);
+                    self.waits_no_more(&name, ticket);
                 }
             }
         }

@@ -128,11 +128,12 @@ fn a_ticket_is_announced_to_its_ws_node_and_again_by_a_new_owner_and_revoked_onl
     };
     let taken = two.adopt(NOW, tickets.clone());
     assert_eq!(two.take_effects(), asked, "the same ticket, by another server");
-    one.handed_over(&tickets, &taken);
+    assert_eq!(one.handed_over(&tickets, &taken), [player("ann").client]);
     assert_eq!((one.is_empty(), one.take_effects()), (true, Vec::new()));
     assert_eq!(two.cancel(NOW, &player("ann"), None), 1);
     let revoked = Effect::WaitsNoMore {
         client: player("ann").client,
+        mode: tickets.mode,
         ticket: taken.taken[0].clone(),
         servers: vec![name("ws-1")],
     };

@@ -134,7 +134,9 @@ impl World {
     fn perform(&mut self, from: &ServerName, effect: Effect) {
         let mut send = |to: ServerName, message| self.bus.push((from.clone(), to, message));
         match effect {
-            Effect::Reserve { servers, reservation } => {
+            Effect::Reserve {
+                servers, reservation, ..
+            } => {
                 self.reserving
                     .insert(reservation.formation.clone(), (servers.len(), Vec::new()));
                 servers
@@ -169,6 +171,7 @@ impl World {
                 client,
                 ticket,
                 servers,
+                ..
             } => servers.into_iter().for_each(|server| {
                 self.wills.remove(&(server, client.clone(), ticket.clone()));
             }),
@@ -268,7 +271,7 @@ impl World {
                 };
                 let taken = if reply_lost { Taken::default() } else { taken };
                 if heard {
-                    self.with(&from, |lobby| lobby.handed_over(&tickets, &taken));
+                    self.with(&from, |lobby| drop(lobby.handed_over(&tickets, &taken)));
                 }
             }
             _ if !alive => {}
