@@ -3,11 +3,17 @@
 use std::collections::BTreeMap;
 
 use super::super::diagnosis::{Finding, list};
-use super::super::evidence::{Cluster, PodGrace, Pods, Server};
+use super::super::evidence::{Cluster, PodGrace, Pods, Right, Server};
 use super::super::fixes::quoted;
 
-/// The grace periods that are too short, those of equal times together.
+/// The grace periods that are too short, those of equal times together. Where admin may not read pods, that right is what is missing.
 pub(super) fn check(pods: &Pods, cluster: &Cluster) -> Vec<Finding> {
+    let may_not_read = |right: &Right| {
+        (right.verb, right.resource) == ("get", "pods") && matches!(right.is_allowed, Ok(false))
+    };
+    if pods.rights.iter().any(may_not_read) {
+        return Vec::new();
+    }
     let mut unknown: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let mut short: BTreeMap<(&str, u64, u64), Vec<&str>> = BTreeMap::new();
     for PodGrace { server, times } in &pods.servers {
@@ -107,5 +113,19 @@ mod tests {
             (only(&part).severity, only(&part).about.as_str()),
             (Severity::Note, "ws-1")
         );
+    }
+
+    #[test]
+    fn a_right_to_read_pods_that_is_missing_is_told_once_and_not_for_each_pod() {
+        let mut pods = fixture::pods();
+        for pod in &mut pods.servers {
+            pod.times = Err(format!("{} is forbidden", pod.server));
+        }
+        pods.rights = vec![Right {
+            resource: "pods",
+            group: "",
+            ..fixture::right("get", Ok(false))
+        }];
+        assert_eq!(check(&pods).findings.len(), 0);
     }
 }

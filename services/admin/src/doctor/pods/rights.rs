@@ -48,8 +48,9 @@ pub(super) fn check(pods: &Pods) -> Vec<Finding> {
             }
         };
         let only = name.map(|name| format!(" --resource-name={name}")).unwrap_or_default();
-        let word = resource.replace('/', "-");
-        let role = format!("wsmesh-admin-{word}{}", if name.is_some() { "-one" } else { "" });
+        let one = if name.is_some() { "-one" } else { "" };
+        // With the verbs, because the same resource may be missing for two purposes.
+        let role = format!("wsmesh-admin-{}-{}{one}", verbs.join("-"), resource.replace('/', "-"));
         findings.push(finding.fix(format!(
             "kubectl -n {namespace} create role {role} --verb={} --resource={dotted}{only}\n\
              kubectl -n {namespace} create rolebinding {role} --role={role} --serviceaccount={namespace}:{account}",
@@ -94,9 +95,9 @@ mod tests {
         assert_eq!(only(&part).what, "it may not get and watch endpointslices");
         assert_eq!(
             only(&part).fix,
-            "kubectl -n games create role wsmesh-admin-endpointslices --verb=get,watch \
+            "kubectl -n games create role wsmesh-admin-get-watch-endpointslices --verb=get,watch \
              --resource=endpointslices.discovery.k8s.io\n\
-             kubectl -n games create rolebinding wsmesh-admin-endpointslices --role=wsmesh-admin-endpointslices \
+             kubectl -n games create rolebinding wsmesh-admin-get-watch-endpointslices --role=wsmesh-admin-get-watch-endpointslices \
              --serviceaccount=games:wsmesh-admin"
         );
         pods.rights = vec![right("get", Err("timed out".to_owned()))];
@@ -105,6 +106,21 @@ mod tests {
             Severity::Problem,
             "an API server that does not answer"
         );
+    }
+
+    #[test]
+    fn rights_to_one_resource_for_two_purposes_are_granted_by_two_roles() {
+        let of_pods = |verb, purpose| Right {
+            resource: "pods",
+            group: "",
+            purpose,
+            ..right(verb, Ok(false))
+        };
+        let mut pods = fixture::pods();
+        pods.rights = vec![of_pods("get", "it is read"), of_pods("patch", "it is changed")];
+        let part = check(&pods);
+        let roles: Vec<_> = part.findings.iter().filter_map(|finding| finding.fix.split(' ').nth(5)).collect();
+        assert_eq!(roles, ["wsmesh-admin-get-pods", "wsmesh-admin-patch-pods"]);
     }
 
     #[test]
@@ -121,7 +137,7 @@ mod tests {
         let part = check(&pods);
         assert_eq!(only(&part).what, "it may not get and update leases wsmesh-admin");
         assert!(only(&part).fix.starts_with(
-            "kubectl -n games create role wsmesh-admin-leases-one --verb=get,update --resource=leases.coordination.k8s.io \
+            "kubectl -n games create role wsmesh-admin-get-update-leases-one --verb=get,update --resource=leases.coordination.k8s.io \
              --resource-name=wsmesh-admin\n"
         ), "{}", only(&part).fix);
     }
@@ -139,7 +155,7 @@ mod tests {
         let part = check(&pods);
         assert!(
             only(&part).fix.starts_with(
-                "kubectl -n games create role wsmesh-admin-statefulsets-scale-one --verb=patch \
+                "kubectl -n games create role wsmesh-admin-patch-statefulsets-scale-one --verb=patch \
                  --resource=statefulsets.apps/scale --resource-name=wsmesh-redis\n"
             ),
             "{}",
