@@ -138,10 +138,7 @@ async fn intrude(node: &Process) {
 /// Requests to admin, with its token and with a wrong one.
 async fn administer(admin: &Process) {
     let url = |path: &str| format!("http://127.0.0.1:{}{path}", admin.port);
-    let client = reqwest::Client::builder()
-        .timeout(Duration::from_secs(20))
-        .build()
-        .expect("a client");
+    let client = client();
     for (token, method, path, body) in [
         (ADMIN_TOKEN, Method::GET, "/api/v1/cluster?MARKEDquery=MARKED", None),
         (
@@ -169,10 +166,15 @@ async fn administer(admin: &Process) {
         .expect("an answer");
 }
 
+fn client() -> reqwest::Client {
+    let builder = reqwest::Client::builder().timeout(Duration::from_secs(20));
+    builder.build().expect("a client")
+}
+
 /// Everything that was done, as admin tells it.
 async fn audit(admin: &Process) -> String {
     let url = format!("http://127.0.0.1:{}/api/v1/audit", admin.port);
-    let request = reqwest::Client::new().get(url).bearer_auth(ADMIN_TOKEN);
+    let request = client().get(url).bearer_auth(ADMIN_TOKEN);
     let text = request.send().await.expect("an answer").text().await.expect("text");
     assert!(text.contains("ITSNAMEnobody"), "{text}");
     text
