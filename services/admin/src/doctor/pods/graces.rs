@@ -8,9 +8,8 @@ use super::super::fixes::quoted;
 
 /// The grace periods that are too short, those of equal times together. Where admin may not read pods, that right is what is missing.
 pub(super) fn check(pods: &Pods, cluster: &Cluster) -> Vec<Finding> {
-    let may_not_read = |right: &Right| {
-        (right.verb, right.resource) == ("get", "pods") && matches!(right.is_allowed, Ok(false))
-    };
+    let may_not_read =
+        |right: &Right| (right.verb, right.resource) == ("get", "pods") && matches!(right.is_allowed, Ok(false));
     if pods.rights.iter().any(may_not_read) {
         return Vec::new();
     }

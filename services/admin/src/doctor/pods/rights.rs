@@ -117,9 +117,13 @@ mod tests {
             ..right(verb, Ok(false))
         };
         let mut pods = fixture::pods();
-        pods.rights = vec![of_pods("get", "it is read"), of_pods("patch", "it is changed")];
+        pods.rights = vec![of_pods("get", "it is read"), of_pods("patch", "it is written")];
         let part = check(&pods);
-        let roles: Vec<_> = part.findings.iter().filter_map(|finding| finding.fix.split(' ').nth(5)).collect();
+        let roles: Vec<_> = part
+            .findings
+            .iter()
+            .filter_map(|finding| finding.fix.split(' ').nth(5))
+            .collect();
         assert_eq!(roles, ["wsmesh-admin-get-pods", "wsmesh-admin-patch-pods"]);
     }
 
