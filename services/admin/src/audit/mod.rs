@@ -1,7 +1,7 @@
 //! Who changed what: one record for each request that changes something, also for those that were rejected.
 //!
 //! The last records are kept in memory (`book`), logged, one line each, and gathered from all admins (`gathering`). A record never
-//! holds a body, a payload or a token. Sends, and rejections that repeat, are summed up by the minute, and rejections have a place
+//! holds a payload or a token, and of bodies only what was changed, such as the log level. Sends, and rejections that repeat, are summed up by the minute, and rejections have a place
 //! of their own, so that no script pushes out what others did.
 
 mod record;

@@ -1,15 +1,16 @@
 //! Nodes that all servers hear and that are slow: messages wait in them.
 
+use wsmesh_adapter::NodeId;
+
 use super::diagnosis::Finding;
 use super::evidence::Cluster;
 use super::fixes::{Fixes, quoted};
-use crate::gather::RoundTrips;
+use crate::gather::{self, Slow};
 
 /// Judges the last probes of all servers that answered.
 pub(super) fn check(cluster: &Cluster, fixes: &Fixes) -> Vec<Finding> {
     let answers = cluster.servers.iter().filter_map(|server| server.answer.as_ref().ok());
-    let heard = answers.flat_map(|answer| &answer.nodes).filter(|status| status.heard);
-    let round_trips = RoundTrips::of(heard.filter_map(|status| Some((&status.id, status.rtt_ms?))));
+    let round_trips = gather::round_trips_of(answers.flat_map(|answer| &answer.nodes), &cluster.topology);
     let slow = cluster
         .topology
         .iter()
@@ -23,17 +24,25 @@ pub(super) fn check(cluster: &Cluster, fixes: &Fixes) -> Vec<Finding> {
             )
             .fix(format!(
                 "redis-cli -u {url} --latency\n\
-                 redis-cli -u {url} slowlog get 10\n\
-                 {}   # if it stays slow: takes it out, and nothing is lost",
-                fixes.api(&format!("/nodes/{}", node.id), "-X DELETE")
+                 redis-cli -u {url} slowlog get 10{}",
+                take_out(&slow, &node.id, fixes)
             ))
     })
     .collect()
 }
 
+/// What takes the node out, if a faster one can carry its messages.
+fn take_out(slow: &Slow, node: &NodeId, fixes: &Fixes) -> String {
+    if slow.fastest.is_none() {
+        return String::new();
+    }
+    let order = fixes.api(&format!("/nodes/{node}"), "-X DELETE");
+    format!("\n{order}   # if it stays slow: takes it out, and nothing is lost")
+}
+
 #[cfg(test)]
 mod tests {
-    use wsmesh_adapter::NodeStatus;
+    use wsmesh_adapter::{NodeState, NodeStatus};
 
     use super::super::diagnosis::Severity;
     use super::super::fixture::{answer, cluster, fixes, id};
@@ -77,7 +86,7 @@ mod tests {
             "it is slow: a probe takes 180 ms through it, and 0.4 ms through redis-0"
         );
         assert!(
-            fix.contains("redis-cli -u redis://redis-1.example:6379 --latency"),
+            fix.contains("redis-cli -u redis://redis-1.example:6379 --latency") && fix.contains("-X DELETE"),
             "{fix}"
         );
     }
@@ -86,5 +95,37 @@ mod tests {
     fn a_node_that_is_slow_for_one_server_or_that_nobody_hears_is_not_slow() {
         assert_eq!(found([0.5, 0.4, 210.0], true), []);
         assert_eq!(found([500.0, 500.0, 500.0], false), []);
+    }
+
+    #[test]
+    fn a_node_that_leaves_is_neither_slow_nor_what_others_are_compared_with() {
+        let found = |leaving: usize, first: f64, second: f64| {
+            let mut cluster = cluster();
+            cluster.topology[leaving].state = NodeState::Draining;
+            for server in &mut cluster.servers {
+                answer(server).nodes = vec![measured("redis-0", first, true), measured("redis-1", second, true)];
+            }
+            check(&cluster, &fixes())
+        };
+        assert_eq!(found(1, 0.4, 500.0), [], "redis-1 leaves");
+        assert_eq!(
+            found(0, 0.1, 30.0),
+            [],
+            "redis-0 leaves, so nothing is faster than redis-1"
+        );
+    }
+
+    #[test]
+    fn a_node_is_not_to_be_taken_out_if_all_are_slow() {
+        let mut cluster = cluster();
+        for server in &mut cluster.servers {
+            answer(server).nodes = vec![measured("redis-0", 150.0, true), measured("redis-1", 160.0, true)];
+        }
+        let findings = check(&cluster, &fixes());
+        assert_eq!(findings.len(), 2, "{findings:?}");
+        assert!(
+            findings.iter().all(|finding| !finding.fix.contains("DELETE")),
+            "{findings:?}"
+        );
     }
 }

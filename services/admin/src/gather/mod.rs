@@ -32,7 +32,7 @@ pub(crate) use pods::{with_membership, with_pods};
 pub(crate) use refused::{FailedServer, RefusedNode};
 pub(crate) use reports::{EdgeReports, edge};
 pub(crate) use rooms::{RoomsPage, RoomsView, rooms};
-pub(crate) use round_trips::{RecentRoundTrips, RoundTrips};
+pub(crate) use round_trips::{RecentRoundTrips, RoundTrips, Slow};
 pub(crate) use servers::{ClusterView, cluster};
 pub(crate) use stats::{StatsView, stats};
 

@@ -52,7 +52,8 @@ pub(crate) struct NodeView {
     pub(crate) heard_by: Vec<Hearing>,
     /// Servers that do not hear it, by name; all servers once the node is gone.
     pub(crate) not_heard_by: Vec<Hearing>,
-    /// How long a probe takes through it: the median over all servers that hear it and the last five seconds. Null if nobody hears it.
+    /// How long a probe takes through it: the median over all servers that hear it and the last five seconds. Null if nobody
+    /// hears it or it leaves.
     #[schema(required = true)]
     pub(crate) rtt_ms: Option<f64>,
     /// Why it counts as slow, in words; null if it does not: 100 ms or more, or 10 ms or more and five times that of the
@@ -99,10 +100,19 @@ pub(crate) fn with_facts(mut view: NodesView, facts: &Facts) -> NodesView {
     view
 }
 
-/// How long the probes of the servers took in this sample.
-pub(crate) fn round_trips_of(gathered: &Gathered<StatsPart>) -> RoundTrips {
-    let statuses = gathered.servers.iter().flat_map(|(_, part)| &part.nodes);
-    let heard = statuses.filter(|status| status.heard);
+/// How long the probes took of all who answered, through the nodes that messages are sent through.
+pub(crate) fn round_trips_of<'a>(
+    statuses: impl IntoIterator<Item = &'a NodeStatus>,
+    topology: &[TopologyNode],
+) -> RoundTrips {
+    let staying = |id: &NodeId| {
+        topology
+            .iter()
+            .any(|node| node.id == *id && is_meant_to_be_heard(Some(node.state)))
+    };
+    let heard = statuses
+        .into_iter()
+        .filter(|status| status.heard && staying(&status.id));
     RoundTrips::of(heard.filter_map(|status| Some((&status.id, status.rtt_ms?))))
 }
 
@@ -378,7 +388,9 @@ mod tests {
             (NodeState::Draining, None, None),
         ] {
             let topology = vec![node("redis-1", NodeState::Active, &[]), node("redis-2", state, &[])];
-            let view = with_round_trips(nodes(topology, &gathered), &round_trips_of(&gathered));
+            let statuses = gathered.servers.iter().flat_map(|(_, part)| &part.nodes);
+            let round_trips = round_trips_of(statuses, &topology);
+            let view = with_round_trips(nodes(topology, &gathered), &round_trips);
             let [one, two] = &view.nodes[..] else {
                 panic!("{view:?}")
             };

@@ -34,6 +34,17 @@ impl Sight {
         Self::of(adapter.servers(), adapter.topology(), gathered, reports)
     }
 
+    /// Whether at least half of the servers answered.
+    pub(super) fn most_answered(&self) -> bool {
+        self.gathered.servers.len() >= self.gathered.missing.len()
+    }
+
+    /// How long probes took, of the servers that answered.
+    pub(super) fn round_trips(&self) -> RoundTrips {
+        let statuses = self.gathered.servers.iter().flat_map(|(_, part)| &part.nodes);
+        gather::round_trips_of(statuses, &self.topology)
+    }
+
     /// The servers of the cluster now, with their processes.
     pub(super) fn processes(adapter: &Adapter) -> BTreeSet<(ServerName, Instance)> {
         let servers = adapter.servers().into_iter();

@@ -37,9 +37,13 @@ impl SlowCommands {
         };
         // Numbers only fall with a restart; 0 may be an empty log.
         let has_fallen = of_run > 0 && counted.of_run.is_some_and(|before| of_run < before);
-        if counted.run != facts.run_id || has_fallen {
-            counted.run.clone_from(&facts.run_id);
+        // A Redis that does not say its run for once has not restarted.
+        let is_another = matches!((&counted.run, &facts.run_id), (Some(before), Some(now)) if before != now);
+        if is_another || has_fallen {
             counted.of_run = Some(0);
+        }
+        if facts.run_id.is_some() {
+            counted.run.clone_from(&facts.run_id);
         }
         counted.total += match counted.of_run {
             Some(before) => of_run.saturating_sub(before),
@@ -112,6 +116,24 @@ mod tests {
                     "{run:?} {newest}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn a_run_that_is_not_told_for_once_is_not_counted_again() {
+        let mut slow = SlowCommands::default();
+        for (run, newest, total) in [
+            (Some("a"), 9, 9),
+            (None, 9, 9),
+            (Some("a"), 9, 9),
+            (None, 10, 10),
+            (Some("b"), 4, 14),
+        ] {
+            assert_eq!(
+                slow.count(&id(), &facts(run, Some(newest), 9)),
+                Some(total),
+                "{run:?} {newest}"
+            );
         }
     }
 

@@ -78,9 +78,8 @@ impl Level {
     pub(crate) fn end_choice(&self) -> Result<(), String> {
         let mut applied = Ok(());
         let ended = self.chosen.send_if_modified(|now| {
-            if now.is_some() {
-                applied = self.apply(&self.configured);
-            }
+            // Also if no level is chosen: falling back may have failed.
+            applied = self.apply(&self.configured);
             applied.is_ok() && now.take().is_some()
         });
         applied?;

@@ -205,7 +205,10 @@ impl Shell {
         let (Ok(client), Ok(server)) = (client.parse(), server.parse()) else {
             return;
         };
-        self.tell(|lobby, now| lobby.client_closed(now, &Player { client, server }));
+        let player = Player { client, server };
+        for mode in self.tell(|lobby, now| lobby.client_closed(now, &player)) {
+            self.asked.forget(&player.client, &mode);
+        }
     }
 
     /// The server that runs a match, if it is still the same process.

@@ -103,7 +103,7 @@ async fn a_level_is_ended_early_and_the_audit_says_which_level_where_and_for_how
             "log-level",
             json!({"level": "info,wsmesh_adapter=debug", "service": service}),
         ),
-        ("log-level", json!({"level": "default", "forMs": 1})),
+        ("log-level", json!({"level": "default", "forMs": 1000})),
     ] {
         let before = jiff::Timestamp::now();
         let answer = post(&open, &format!("/api/v1/{path}"), body.to_string()).await.json();

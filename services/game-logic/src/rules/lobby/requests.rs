@@ -138,9 +138,10 @@ impl Lobby {
     }
 
     /// A player's connection has ended: the player leaves its queues, and its match if that runs here. A player that came back
-    /// through another ws-node stays.
-    pub fn client_closed(&mut self, now: Duration, player: &Player) {
-        self.connection_ended(now, player);
+    /// through another ws-node stays. Returns the modes that the player does not wait for any more.
+    pub fn client_closed(&mut self, now: Duration, player: &Player) -> Vec<String> {
+        let ended = self.connection_ended(now, player).into_iter();
+        ended.map(|(index, _)| self.queues[index].mode().name.clone()).collect()
     }
 
     /// Returns the tickets that ended with a player's connection, with the index of their mode.

@@ -279,7 +279,7 @@ impl World {
             Message::Began(began) => self.with(&to, |lobby| lobby.began(now, &began)),
             Message::Ended(id) => self.with(&to, |lobby| lobby.ended(&id)),
             Message::Leaving(name, instance) => self.with(&to, |lobby| lobby.leaving(&name, instance)),
-            Message::Closed(player) => self.with(&to, |lobby| lobby.client_closed(now, &player)),
+            Message::Closed(player) => self.with(&to, |lobby| drop(lobby.client_closed(now, &player))),
             Message::Withdraw(formation) => {
                 if let Some(id) = self.lobbies[&to].hosted_for(&formation).cloned() {
                     self.end(&to, &id);
