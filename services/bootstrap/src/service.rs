@@ -27,6 +27,9 @@ pub trait Service: 'static {
     const ABOUT: &'static str;
     /// Common settings with another default in this service: `&[("listen", "0.0.0.0:9000")]`.
     const DEFAULTS: &'static [(&'static str, &'static str)] = &[];
+    /// Whether it serves `/debug` and the other ops routes on other ports than `--ops-listen`, as the bundle does for its servers. Then
+    /// `--debug-token-file` is of use without that one, too; elsewhere this is refused, as the token would open nothing.
+    const SERVES_OPS_ELSEWHERE: bool = false;
     /// Its own settings, in addition to the common ones. [`NoSettings`](crate::NoSettings) if there are none.
     type Settings: Settings;
     /// Its configuration, checked.

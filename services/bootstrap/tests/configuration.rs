@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 use wsmesh_adapter::{Bus, NodeUrl, PasswordFile};
-use wsmesh_bootstrap::{CommonConfig, Problems, SecretFile, Service, Sockets, Tables, load, settings};
+use wsmesh_bootstrap::{CommonConfig, NoSettings, Problems, SecretFile, Service, Sockets, Tables, load, settings};
 
 settings! {
     /// Settings of the example.
@@ -56,6 +56,26 @@ impl Service for Example {
     }
 
     async fn run(_: Config, _: Sockets, _: CancellationToken) -> anyhow::Result<()> {
+        Ok(())
+    }
+}
+
+/// Has no ops port of its own, but serves its ops routes on others.
+struct Bundle;
+
+impl Service for Bundle {
+    const NAME: &'static str = "bundle";
+    const ABOUT: &'static str = "Several servers in one.";
+    const DEFAULTS: &'static [(&'static str, &'static str)] = &[("ops_listen", "none")];
+    const SERVES_OPS_ELSEWHERE: bool = true;
+    type Settings = NoSettings;
+    type Config = CommonConfig;
+
+    fn config(common: CommonConfig, _: NoSettings, _: &mut Problems) -> Option<CommonConfig> {
+        Some(common)
+    }
+
+    async fn run(_: CommonConfig, _: Sockets, _: CancellationToken) -> anyhow::Result<()> {
         Ok(())
     }
 }
@@ -380,4 +400,24 @@ fn a_cluster_id_may_be_empty_and_must_be_printable() {
         let found = problems(&["--cluster-id", wrong], &[]);
         assert!(found.iter().any(|problem| problem.contains("cluster id")), "{found:#?}");
     }
+}
+
+#[test]
+fn a_token_that_opens_nothing_is_refused_unless_the_ops_routes_are_served_elsewhere() {
+    let (_folder, path) = file("token", "0123456789abcdef0123456789abcdef");
+    let path = path.to_str().expect("text");
+    let arguments = ["--profile", "demo", "--debug-token-file", path];
+    valid(&arguments, &[]);
+    let without = [&arguments[..], &["--ops-listen", "none"]].concat();
+    let lines = problems(&without, &[]);
+    let [line] = &lines[..] else {
+        panic!("one problem: {lines:?}")
+    };
+    assert!(
+        line.contains("--debug-token-file") && line.contains("it opens nothing while --ops-listen is none"),
+        "{line}"
+    );
+    let nothing: [(String, String); 0] = [];
+    let config = load::<Bundle>(arguments, nothing).expect("its servers have ops ports");
+    assert!(config.debug_token_file.is_some() && config.ops_listen.is_none());
 }

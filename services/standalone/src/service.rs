@@ -22,6 +22,7 @@ impl Service for Standalone {
         ("shutdown_grace", "5s"),
         ("log_level", "warn"),
     ];
+    const SERVES_OPS_ELSEWHERE: bool = true;
     type Settings = StandaloneSettings;
     type Config = Config;
 

@@ -111,10 +111,10 @@ pub(crate) fn read<S: Service>(
     }
 }
 
-/// A token without a port would open nothing. A service that has no such port by default serves its ops routes elsewhere.
+/// A token without a port would open nothing.
 fn check_debug<S: Service>(common: &CommonConfig, problems: &mut Problems) {
-    let has_other_ports = S::DEFAULTS.contains(&("ops_listen", "none"));
-    if common.debug_token_file.is_some() && common.ops_listen.is_none() && !has_other_ports {
+    let has_port = common.ops_listen.is_some() || S::SERVES_OPS_ELSEWHERE;
+    if common.debug_token_file.is_some() && !has_port {
         let text = "it opens nothing while --ops-listen is none: give that an address, or remove the token";
         problems.about("debug_token_file", text);
     }

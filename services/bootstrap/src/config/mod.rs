@@ -18,4 +18,4 @@ pub(crate) use load::{Loaded, ops_address, read};
 pub use load::{configure, load};
 pub use log::{LogConfig, LogFormat, LogLevel};
 pub use profile::Profile;
-pub(crate) use unknown::{is_service_link, nearest};
+pub(crate) use unknown::is_service_link;

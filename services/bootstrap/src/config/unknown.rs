@@ -43,7 +43,7 @@ pub(super) fn suggestion(unknown: &str, known: impl Iterator<Item = String>) -> 
 }
 
 /// The known name that was probably meant.
-pub(crate) fn nearest(unknown: &str, known: impl Iterator<Item = String>) -> Option<String> {
+fn nearest(unknown: &str, known: impl Iterator<Item = String>) -> Option<String> {
     let best = known
         .map(|known| (strsim::jaro_winkler(unknown, &known), known))
         .filter(|(likeness, _)| *likeness > 0.88)

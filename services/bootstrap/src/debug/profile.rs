@@ -36,8 +36,12 @@ const BLOCKED: [&str; 4] = ["libc.so", "libgcc", "pthread", "vdso"];
 /// Whether a profile is taken: of this process, however many servers are in it.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
+/// How many of the innermost frames of a stack may be those of the profiler.
+const MAX_OF_PROFILER: usize = 8;
 /// How the names of the profiler's own functions begin.
 const OF_PROFILER: [&str; 2] = ["backtrace::", "pprof::"];
+/// The function of the profiler that the signal calls: all frames before it are of the profiler, whatever they are called.
+const HANDLER: &str = "perf_signal_handler";
 /// What returns from a handler of signals, in the C libraries.
 const TRAMPOLINES: [&str; 3] = ["__restore_rt", "__kernel_rt_sigreturn", "_sigtramp"];
 
@@ -171,11 +175,17 @@ impl Profiling {
 /// Takes the frames of the profiler itself off a stack, whose first frame is the innermost one: else each stack would end in them, and
 /// the program's own functions would seem to use no time.
 fn cut_profiler(frames: &mut Vec<Vec<Symbol>>) {
-    let of_profiler = frames.iter().take_while(|frame| frame.iter().any(is_of_profiler));
-    let count = of_profiler.count();
+    let innermost = frames.iter().take(MAX_OF_PROFILER);
+    // The first one: a handler of the program may have been interrupted.
+    let handler = innermost.clone().position(|frame| frame.iter().any(is_handler));
+    let begin = handler.map_or(0, |handler| handler + 1);
+    let others = innermost
+        .skip(begin)
+        .take_while(|frame| frame.iter().any(is_of_profiler));
+    let count = begin + others.count();
     frames.drain(..count);
     if frames.is_empty() {
-        // What was interrupted could not be read: the stack of a function that was not written in Rust.
+        // Nothing of the program could be read.
         frames.push(vec![Symbol {
             name: Some(UNKNOWN.to_vec()),
             addr: None,
@@ -190,6 +200,11 @@ fn is_of_profiler(symbol: &Symbol) -> bool {
     // A method of a trait is shown as `<pprof::… as …>::name`.
     let name = name.trim_start_matches('<');
     OF_PROFILER.iter().any(|begin| name.starts_with(begin)) || TRAMPOLINES.contains(&name)
+}
+
+fn is_handler(symbol: &Symbol) -> bool {
+    let name = symbol.name();
+    TRAMPOLINES.contains(&&*name) || (name.starts_with("pprof::") && name.ends_with(HANDLER))
 }
 
 #[cfg(test)]
@@ -251,5 +266,31 @@ mod tests {
         assert_eq!(cut(&program), ["ws_node::session::read", "pprof::is_called_by"]);
         assert_eq!(cut(&profiler), ["unknown"]);
         assert_eq!(cut(&[&["ws_node::pprof::own"]]), ["ws_node::pprof::own"]);
+    }
+
+    #[test]
+    fn a_frame_of_another_library_within_the_profiler_hides_nothing_and_no_handler_of_the_program_is_cut() {
+        let profiler: [&[&str]; 6] = [
+            &["backtrace::backtrace::libunwind::trace"],
+            // Not inlined in a build that is not optimised.
+            &["core::ops::function::impls::call_mut"],
+            &["<pprof::backtrace::backtrace_rs::Trace as pprof::backtrace::Trace>::trace"],
+            &["std::sync::poison::rwlock::try_write"],
+            &["pprof::profiler::perf_signal_handler"],
+            &["__restore_rt"],
+        ];
+        let program: [&[&str]; 3] = [&["tokio::signal::unix::action"], &["__restore_rt"], &["main"]];
+        let all = ["tokio::signal::unix::action", "__restore_rt", "main"];
+        assert_eq!(cut(&[&profiler[..], &program].concat()), all);
+        // The name of the handler could not be read.
+        let without_name = [&profiler[..4], &profiler[5..], &program].concat();
+        assert_eq!(cut(&without_name), all);
+        let without_trampoline = [&profiler[..5], &program].concat();
+        assert_eq!(cut(&without_trampoline), all);
+        assert_eq!(cut(&profiler), ["unknown"]);
+        // What is further out is of the program.
+        let mut deep = vec![&["game_logic::run"][..]; 8];
+        deep.push(&["pprof::profiler::perf_signal_handler"]);
+        assert_eq!(cut(&deep).len(), 9);
     }
 }

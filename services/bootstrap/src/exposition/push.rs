@@ -26,7 +26,7 @@ use crate::telemetry::sending::{Attempts, Collector, Failure, Given, Outage, Sen
 use crate::telemetry::variables;
 
 /// Time between two pushes, as OpenTelemetry specifies.
-const INTERVAL: Duration = Duration::from_secs(60);
+const INTERVAL_MS: u64 = 60_000;
 
 /// Where metrics are pushed, and how often.
 #[derive(Debug, Clone)]
@@ -43,10 +43,9 @@ impl MetricConfig {
         if !variables::is_pushed(Signal::Metrics, variable, problems) {
             return None;
         }
-        let interval = variable("OTEL_METRIC_EXPORT_INTERVAL").and_then(|text| text.parse().ok());
         Some(Self {
             collector: Collector::read(Signal::Metrics, variable, problems)?,
-            interval: interval.map_or(INTERVAL, Duration::from_millis),
+            interval: Duration::from_millis(variables::number(variable, "OTEL_METRIC_EXPORT_INTERVAL", INTERVAL_MS)),
             given: Given::read(variable, problems),
         })
     }
@@ -135,7 +134,7 @@ impl Pusher {
             let wait = next.saturating_duration_since(Instant::now());
             let goes_on = stopped.recv_timeout(wait) == Err(RecvTimeoutError::Timeout);
             let result = self.push();
-            self.outage.log(&result, 0);
+            self.outage.log(&result);
             if !goes_on {
                 return;
             }

@@ -2,9 +2,11 @@ use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsPartialSuc
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use prometheus::{IntCounter, Registry};
+use tracing::level_filters::LevelFilter;
 
 use super::*;
 use crate::telemetry::receiver::{Answer, Got, LIMIT, environment, fine, nobody, receiver};
+use crate::telemetry::written::logged;
 
 fn read(pairs: &[(&str, &str)]) -> (Option<MetricConfig>, Vec<String>) {
     let mut problems = Vec::new();
@@ -233,7 +235,8 @@ fn failures_are_told_apart_and_the_next_push_is_whole() {
 #[test]
 fn a_collector_that_is_dead_or_hangs_delays_the_end_no_longer_than_its_limit() {
     let (silent, _requests) = receiver(&[Answer::Silence]);
-    for url in [nobody(), silent] {
+    let (dead, _taken) = nobody();
+    for url in [dead, silent] {
         let (sources, _counter) = sources();
         let pushing = MetricConfig {
             interval: Duration::from_millis(5),
@@ -246,9 +249,47 @@ fn a_collector_that_is_dead_or_hangs_delays_the_end_no_longer_than_its_limit() {
     }
 }
 
+/// Says each time that it is asked for its metrics, of which it has none.
+struct Asked(Sender<()>);
+
+impl prometheus::core::Collector for Asked {
+    fn desc(&self) -> Vec<&prometheus::core::Desc> {
+        Vec::new()
+    }
+
+    fn collect(&self) -> Vec<prometheus::proto::MetricFamily> {
+        let _nobody_waits = self.0.send(());
+        Vec::new()
+    }
+}
+
+#[test]
+fn a_collector_that_stays_away_is_logged_once_however_many_pushes_fail() {
+    let (url, _taken) = nobody();
+    let (sources, _counter) = sources();
+    let (asked, pushes) = channel();
+    let registry = Registry::new();
+    registry.register(Box::new(Asked(asked))).expect("registered");
+    sources.add("game-logic", "game-logic-0", &registry);
+    let mut pusher = config(&url, &[]).pusher(sources).expect("made");
+    // Each push is one attempt then.
+    pusher.client.attempts().end();
+    let (stop, stopped) = channel();
+    let pushing =
+        std::thread::spawn(move || logged(LevelFilter::WARN, || pusher.run(Duration::from_millis(5), &stopped)));
+    for _ in 0..5 {
+        pushes.recv_timeout(LIMIT).expect("another push");
+    }
+    drop(stop);
+    let log = pushing.join().expect("no panic");
+    assert_eq!(log.matches("WARN").count(), 1, "{log}");
+    assert!(log.contains("metrics cannot be sent"), "{log}");
+}
+
 #[test]
 fn an_error_shows_neither_the_password_nor_the_query() {
-    let url = nobody().replace("://", "://me:p-s3cret@");
+    let (url, _taken) = nobody();
+    let url = url.replace("://", "://me:p-s3cret@");
     let config = config(
         &format!("{url}/in?key=q-s3cret"),
         &[("OTEL_EXPORTER_OTLP_TIMEOUT", "300")],

@@ -1,30 +1,20 @@
 //! What collectors answer, over real sockets: they send elsewhere, take a part, or say nothing for longer than a batch may take.
 
-use std::io::Write;
+use std::sync::Arc;
 use std::time::Instant;
 
-use opentelemetry::trace::Tracer;
+use opentelemetry::KeyValue;
+use opentelemetry::trace::{Tracer, TracerProvider};
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTracePartialSuccess, ExportTraceServiceResponse};
-use parking_lot::Mutex;
+use opentelemetry_sdk::trace::SdkTracerProvider;
 use prost::Message;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing::level_filters::LevelFilter;
 
-use super::super::receiver::{Answer, LIMIT, environment, fine, receiver};
-use super::*;
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
+use super::counts::TraceCounts;
+use super::queue::Fill;
+use super::receiver::{Answer, LIMIT, environment, fine, receiver};
+use super::traces::TraceConfig;
+use super::written::logged;
 
 fn config(url: &str, more: &[(&str, &str)]) -> TraceConfig {
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -37,26 +27,30 @@ fn config(url: &str, more: &[(&str, &str)]) -> TraceConfig {
 
 /// Sends a span at once for each time, and returns what is logged about it.
 fn send(config: &TraceConfig, times: usize) -> (String, TraceCounts) {
+    send_with(config, LevelFilter::INFO, times, &[])
+}
+
+/// The same with these attributes, and with what is logged down to this level.
+fn send_with(
+    config: &TraceConfig,
+    level: LevelFilter,
+    times: usize,
+    attributes: &[(&'static str, &'static str)],
+) -> (String, TraceCounts) {
     let counts = TraceCounts::new();
-    let log = Log::default();
-    let writer = log.clone();
-    let layer = tracing_subscriber::fmt::layer()
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .with_filter(LevelFilter::INFO);
-    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
-        let sender = config.collector.client().expect("valid");
-        let fill = Arc::default();
+    let log = logged(level, || {
+        let sender = config.collector().client().expect("valid");
+        let fill: Arc<Fill> = Arc::default();
         let exporter = config.exporter(sender, &fill, &counts).expect("valid");
         let provider = SdkTracerProvider::builder().with_simple_exporter(exporter).build();
         let tracer = provider.tracer("test");
         for _ in 0..times {
             fill.put(1, 0);
-            drop(tracer.start("span"));
+            let attributes = attributes.iter().map(|(key, value)| KeyValue::new(*key, *value));
+            drop(tracer.span_builder("span").with_attributes(attributes).start(&tracer));
         }
     });
-    let text = String::from_utf8(log.0.lock().clone()).expect("text");
-    (text, counts)
+    (log, counts)
 }
 
 #[test]
@@ -97,6 +91,29 @@ fn spans_that_the_collector_rejects_count_as_refused_and_are_told_once() {
 }
 
 #[test]
+fn a_collector_that_refuses_only_redis_holds_up_nothing_and_gets_its_spans_once() {
+    let publish = [
+        ("messaging.system", "redis"),
+        ("messaging.operation.name", "publish"),
+        ("wsmesh.node", "redis-0"),
+        ("server.address", "redis-0.redis"),
+    ];
+    // It may be asked again, so that waiting for that would show.
+    let refused = Answer::Status(503, Vec::new());
+    let answers = [fine(), refused.clone(), fine(), refused, fine(), fine()];
+    let (url, requests) = receiver(&answers);
+    let (log, counts) = send_with(&config(&url, &[]), LevelFilter::DEBUG, 3, &publish);
+    assert_eq!(counts.spans.all(), (3, 0, 0), "{log}");
+    let of_redis: Vec<bool> = requests
+        .try_iter()
+        .map(|got| String::from_utf8_lossy(&got.body).contains("PUBLISH"))
+        .collect();
+    assert_eq!(of_redis, [false, true, false, true, false, true], "each of them once");
+    assert_eq!(log.matches("the spans of the service redis").count(), 1, "{log}");
+    assert!(!log.contains("WARN") && !log.contains("INFO"), "{log}");
+}
+
+#[test]
 fn a_batch_is_given_up_after_the_narrower_of_its_limits() {
     let long = "60000";
     for limits in [
@@ -111,28 +128,5 @@ fn a_batch_is_given_up_after_the_narrower_of_its_limits() {
         let (log, counts) = send(&config(&url, &limits), 1);
         assert!(begin.elapsed() < LIMIT, "{limits:?}: {:?}", begin.elapsed());
         assert_eq!(counts.spans.all(), (0, 1, 0), "{limits:?}: {log}");
-    }
-}
-
-#[test]
-fn the_limit_of_an_export_holds_for_every_signal() {
-    for signal in Signal::ALL {
-        for (of_export, of_request, expected) in [
-            (Some("300"), None, 300),
-            (Some("20000"), None, 10_000),
-            (None, Some("7"), 7),
-        ] {
-            let own = format!("OTEL_EXPORTER_OTLP_{}_TIMEOUT", signal.variable());
-            let variable = |key: &str| match key {
-                "OTEL_EXPORTER_OTLP_ENDPOINT" => Some("http://127.0.0.1:4318"),
-                key if key == signal.export_timeout() => of_export,
-                key if key == own => of_request,
-                _ => None,
-            };
-            let mut problems = Vec::new();
-            let collector = Collector::read(signal, variable, &mut problems).expect("an endpoint");
-            assert_eq!(problems, [""; 0]);
-            assert_eq!(collector.timeout, Duration::from_millis(expected), "{signal:?}");
-        }
     }
 }

@@ -93,7 +93,7 @@ impl Attempts {
         let Err(error) = result else {
             return rejected.map_or(Ok(()), Err);
         };
-        let failure = state.failure.clone();
+        let failure = state.failure.take();
         Err(failure.unwrap_or_else(|| Failure::NoAnswer(error.to_string())))
     }
 

@@ -1,4 +1,4 @@
-//! Sending over TLS to a collector that asks for a client certificate.
+//! What the variables say about a collector, and sending over TLS to one that asks for a client certificate.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -111,5 +111,28 @@ fn the_certificates_of_the_variables_are_trusted_and_sent() {
         let answer = send(&[&[endpoint][..], &more].concat());
         assert_eq!(answer == Ok(200), fine, "{more:?}: {answer:?}");
         assert_eq!(serving.join().expect("no panic"), fine);
+    }
+}
+
+#[test]
+fn the_limit_of_an_export_holds_for_every_signal() {
+    for signal in Signal::ALL {
+        for (of_export, of_request, expected) in [
+            (Some("300"), None, 300),
+            (Some("20000"), None, 10_000),
+            (None, Some("7"), 7),
+        ] {
+            let own = format!("OTEL_EXPORTER_OTLP_{}_TIMEOUT", signal.variable());
+            let variable = |key: &str| match key {
+                "OTEL_EXPORTER_OTLP_ENDPOINT" => Some("http://127.0.0.1:4318"),
+                key if key == signal.export_timeout() => of_export,
+                key if key == own => of_request,
+                _ => None,
+            };
+            let mut problems = Vec::new();
+            let collector = Collector::read(signal, variable, &mut problems).expect("an endpoint");
+            assert_eq!(problems, [""; 0]);
+            assert_eq!(collector.timeout, Duration::from_millis(expected), "{signal:?}");
+        }
     }
 }

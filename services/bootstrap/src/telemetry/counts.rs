@@ -75,8 +75,8 @@ pub(crate) fn pushed_lines() -> &'static Results {
 pub(super) fn new_pushed_lines() -> Results {
     Results::new(
         "wsmesh_pushed_log_lines_total",
-        "Lines of the log to be sent to the collector of logs: exported, refused by it, or dropped because it could not keep up. All of them \
-         are on stderr.",
+        "Lines of the log to be sent to the collector of logs: exported, refused by it, or dropped because they did not fit into the queue or \
+         nobody answered. All of them are on stderr.",
     )
 }
 
@@ -103,7 +103,8 @@ impl TraceCounts {
     pub(super) fn new() -> Self {
         let spans = Results::new(
             "wsmesh_trace_spans_total",
-            "Spans to be sent to the collector of traces: exported, refused by it, or dropped because it could not keep up.",
+            "Spans to be sent to the collector of traces: exported, refused by it, or dropped because they did not fit into the queue or nobody \
+             answered.",
         );
         let kept = counters(
             "wsmesh_traces_kept_total",

@@ -1,6 +1,7 @@
 //! Where traces, metrics and logs of this process go: one line at the start, and some of `--print-config`.
 
 use super::collector::Collector;
+use super::signal::Signal;
 use super::{Exports, PushedLogs, TraceConfig, variables};
 use crate::settings::Environment;
 
@@ -12,7 +13,7 @@ pub(crate) struct Destinations {
     metrics: Option<String>,
     logs: Option<String>,
     /// Why nothing is sent, if that is so.
-    off: Option<&'static str>,
+    off: Option<String>,
     warnings: Vec<String>,
 }
 
@@ -46,7 +47,7 @@ impl Destinations {
     /// Logs one line, and one for each thing that is odd.
     pub(crate) fn log(&self) {
         let (metrics, logs) = (self.metrics(), self.logs());
-        match self.off {
+        match &self.off {
             Some(why) => tracing::info!(metrics, logs, "no telemetry is sent to a collector: {why}"),
             None => tracing::info!(
                 traces = tracing::field::display(self.traces()),
@@ -70,7 +71,10 @@ impl Destinations {
             format!("# metrics: {}", self.metrics()),
             format!("# logs: {}", self.logs()),
         ];
-        let off = self.off.map(|why| format!("# nothing is sent to a collector: {why}"));
+        let off = self
+            .off
+            .as_ref()
+            .map(|why| format!("# nothing is sent to a collector: {why}"));
         let warnings = self.warnings.iter().map(|warning| format!("# {warning}"));
         let lines = lines.into_iter().chain(off).chain(warnings);
         lines.map(|line| line + "\n").collect()
@@ -89,17 +93,33 @@ impl Destinations {
     }
 }
 
-/// Why nothing is sent.
-fn why_off(env: &Environment) -> &'static str {
-    let names_endpoint = |(name, value): (&String, &String)| {
-        name.starts_with("OTEL_EXPORTER_OTLP_") && name.ends_with("ENDPOINT") && !value.trim().is_empty()
+/// Why nothing is sent, and what to add if a collector is named.
+fn why_off(env: &Environment) -> String {
+    let variable = variables::lookup(env);
+    let own = |signal: &Signal| format!("OTEL_EXPORTER_OTLP_{}_ENDPOINT", signal.variable());
+    let exporter = |signal: &Signal| format!("OTEL_{}_EXPORTER", signal.variable());
+    if variables::all_disabled(variable) {
+        return "OTEL_SDK_DISABLED is true".to_owned();
+    }
+    if variable("OTEL_EXPORTER_OTLP_ENDPOINT").is_some() || variable(&own(&Signal::Traces)).is_some() {
+        return format!("{} is none", exporter(&Signal::Traces));
+    }
+    let named = Signal::ALL
+        .into_iter()
+        .filter(|signal| variable(&own(signal)).is_some());
+    let (off, unasked): (Vec<_>, Vec<_>) = named.partition(|signal| variable(&exporter(signal)).is_some());
+    let list = |signals: &[Signal], each: &dyn Fn(&Signal) -> String| -> String {
+        signals.iter().map(each).collect::<Vec<_>>().join(" and ")
     };
-    if variables::all_disabled(variables::lookup(env)) {
-        "OTEL_SDK_DISABLED is true"
-    } else if env.iter().any(names_endpoint) {
-        "OTEL_TRACES_EXPORTER is none, or the endpoint is for another signal"
+    if !unasked.is_empty() {
+        let (endpoints, is) = (list(&unasked, &own), if unasked.len() == 1 { "is" } else { "are" });
+        let missing = list(&unasked, &|signal| format!("{}=otlp", exporter(signal)));
+        format!("only {endpoints} {is} set: add {missing}")
+    } else if off.is_empty() {
+        "OTEL_EXPORTER_OTLP_ENDPOINT is not set".to_owned()
     } else {
-        "OTEL_EXPORTER_OTLP_ENDPOINT is not set"
+        let is = if off.len() == 1 { "is" } else { "are" };
+        format!("{} {is} none", list(&off, &exporter))
     }
 }
 
@@ -144,6 +164,9 @@ mod tests {
         assert!(!told.contains("s3cret") && !told.contains("nothing"), "{told}");
     }
 
+    const OF_METRICS: (&str, &str) = ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://c:4318/v1/metrics");
+    const OF_LOGS: (&str, &str) = ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://c:4318/v1/logs");
+
     #[test]
     fn it_is_told_that_nothing_is_sent_and_why() {
         let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318");
@@ -153,6 +176,26 @@ mod tests {
             (
                 &[endpoint, ("OTEL_TRACES_EXPORTER", "none")],
                 "OTEL_TRACES_EXPORTER is none",
+            ),
+            (
+                &[OF_METRICS],
+                "only OTEL_EXPORTER_OTLP_METRICS_ENDPOINT is set: add OTEL_METRICS_EXPORTER=otlp\n",
+            ),
+            (
+                &[OF_LOGS, ("OTEL_EXPORTER_OTLP_ENDPOINT", " ")],
+                "only OTEL_EXPORTER_OTLP_LOGS_ENDPOINT is set: add OTEL_LOGS_EXPORTER=otlp\n",
+            ),
+            (
+                &[OF_METRICS, OF_LOGS],
+                "add OTEL_METRICS_EXPORTER=otlp and OTEL_LOGS_EXPORTER=otlp\n",
+            ),
+            (
+                &[OF_METRICS, OF_LOGS, ("OTEL_METRICS_EXPORTER", "none")],
+                "only OTEL_EXPORTER_OTLP_LOGS_ENDPOINT is set: add OTEL_LOGS_EXPORTER=otlp\n",
+            ),
+            (
+                &[OF_METRICS, ("OTEL_METRICS_EXPORTER", "none")],
+                "collector: OTEL_METRICS_EXPORTER is none\n",
             ),
         ] {
             let told = comments(pairs);

@@ -38,7 +38,7 @@ impl<E> Counted<E> {
     fn count(&self, items: usize, result: &OTelSdkResult) {
         let outcome = self.attempts.outcome(result);
         self.results.count(items, &outcome);
-        self.outage.log(&outcome, self.fill.overflow());
+        self.outage.log_with_overflow(&outcome, self.fill.overflow());
     }
 }
 

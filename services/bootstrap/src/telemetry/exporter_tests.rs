@@ -1,12 +1,11 @@
-use std::io::Write;
-
 use opentelemetry_http::{Bytes, Response};
 use opentelemetry_sdk::error::OTelSdkError;
 use parking_lot::Mutex;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing::level_filters::LevelFilter;
 
 use super::super::counts::TraceCounts;
 use super::super::signal::Signal;
+use super::super::written::logged;
 use super::*;
 
 /// Answers as told, by way of the attempts.
@@ -30,20 +29,6 @@ impl SpanExporter for Scripted {
     }
 }
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 /// What is logged while the collector answers in these ways, each time to a batch of this many spans that overflowed by that many.
 fn log(answers: &[(Option<u16>, usize)]) -> (Vec<String>, TraceCounts) {
     let attempts = Arc::new(Attempts::new());
@@ -61,12 +46,7 @@ fn log(answers: &[(Option<u16>, usize)]) -> (Vec<String>, TraceCounts) {
         counts.spans.clone(),
         Outage::new(Signal::Traces, "http://c".to_owned()),
     );
-    let log = Log::default();
-    let writer = log.clone();
-    let layer = tracing_subscriber::fmt::layer()
-        .with_ansi(false)
-        .with_writer(move || writer.clone());
-    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+    let text = logged(LevelFilter::TRACE, || {
         for (status, overflow) in answers {
             *scripted.status.lock() = *status;
             fill.put(3, *overflow);
@@ -75,7 +55,6 @@ fn log(answers: &[(Option<u16>, usize)]) -> (Vec<String>, TraceCounts) {
                 .expect("it does not wait");
         }
     });
-    let text = String::from_utf8(log.0.lock().clone()).expect("text");
     (text.lines().map(str::to_owned).collect(), counts)
 }
 

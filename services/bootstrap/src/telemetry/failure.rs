@@ -96,7 +96,8 @@ pub(super) fn advice(signal: Signal, failure: &Failure) -> String {
         .to_owned(),
         429 | 502..=504 => match signal {
             Signal::Traces => {
-                "it has too much to do or does not work: sample less with OTEL_TRACES_SAMPLER_ARG if that lasts"
+                "it has too much to do or does not work: if that lasts, sample less with OTEL_TRACES_SAMPLER=parentbased_traceidratio and a \
+                 share in OTEL_TRACES_SAMPLER_ARG"
             }
             Signal::Metrics => {
                 "it has too much to do or does not work: push less often with OTEL_METRIC_EXPORT_INTERVAL if that lasts"
@@ -158,7 +159,8 @@ mod tests {
                 );
             }
             let busy = advice(signal, &refused(429));
-            let only_for_traces = busy.contains("OTEL_TRACES_SAMPLER_ARG");
+            let only_for_traces = busy.contains("OTEL_TRACES_SAMPLER=parentbased_traceidratio")
+                && busy.contains("OTEL_TRACES_SAMPLER_ARG");
             assert_eq!(only_for_traces, signal == Signal::Traces, "{busy}");
         }
     }

@@ -172,7 +172,7 @@ where
 {
     fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         writer.write_char('{')?;
-        // One of several servers of a process may name itself.
+        // One of several servers of a process may name itself. Declaring the field is what counts: a line that leaves it empty has no server.
         if event.metadata().fields().field(SERVER).is_none() {
             write!(writer, r#""{SERVER}":{},"#, self.server)?;
         }
@@ -208,36 +208,15 @@ impl fmt::Write for Rest<'_> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use std::io;
-    use std::sync::Arc;
-
+mod tests {
     use opentelemetry::trace::TracerProvider;
     use opentelemetry_sdk::trace::SdkTracerProvider;
-    use parking_lot::Mutex;
     use tracing_subscriber::layer::SubscriberExt;
 
+    use super::super::written::Written;
     use super::*;
 
-    /// What was written.
-    #[derive(Clone, Default)]
-    pub(in super::super) struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl Lines {
-        pub(in super::super) fn text(&self) -> String {
-            String::from_utf8(self.0.lock().clone()).expect("text")
-        }
-
+    impl Written {
         fn parsed(&self) -> Vec<serde_json::Value> {
             self.text()
                 .lines()
@@ -248,7 +227,7 @@ pub(super) mod tests {
 
     #[test]
     fn lines_of_text_start_with_the_name_of_their_server() {
-        let lines = Lines::default();
+        let lines = Written::default();
         let writer = lines.clone();
         let layer = text("ws-0", move || writer.clone()).with_ansi(false);
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
@@ -263,7 +242,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_line_inside_a_recorded_span_names_its_trace_and_others_do_not() {
-        let lines = Lines::default();
+        let lines = Written::default();
         let writer = lines.clone();
         let provider = SdkTracerProvider::builder().build();
         let traces = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
@@ -293,7 +272,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_line_of_json_has_one_server_which_is_the_one_that_it_names_itself() {
-        let lines = Lines::default();
+        let lines = Written::default();
         let writer = lines.clone();
         let subscriber = tracing_subscriber::registry().with(json("an \"odd\" {name}", move || writer.clone()));
         tracing::subscriber::with_default(subscriber, || {
@@ -312,7 +291,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_line_of_text_inside_a_recorded_span_ends_with_its_trace() {
-        let lines = Lines::default();
+        let lines = Written::default();
         let writer = lines.clone();
         let provider = SdkTracerProvider::builder().build();
         let traces = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
@@ -335,7 +314,7 @@ pub(super) mod tests {
     }
     #[test]
     fn a_line_that_names_its_trace_has_one_id_and_no_span_of_another_trace() {
-        let (json_lines, text_lines) = (Lines::default(), Lines::default());
+        let (json_lines, text_lines) = (Written::default(), Written::default());
         let (json_writer, text_writer) = (json_lines.clone(), text_lines.clone());
         let provider = SdkTracerProvider::builder().build();
         let traces = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));

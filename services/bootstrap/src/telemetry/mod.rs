@@ -1,6 +1,9 @@
 //! Logs and traces of a process. `main` sets them up once, before anything else runs, and ends them last.
 
+#[cfg(test)]
+mod answers_tests;
 mod attempts;
+mod batches;
 mod collector;
 mod counts;
 mod destinations;
@@ -24,6 +27,8 @@ mod sender;
 mod signal;
 mod traces;
 pub(crate) mod variables;
+#[cfg(test)]
+pub(crate) mod written;
 
 use std::time::Duration;
 

@@ -31,21 +31,21 @@ enum State {
 }
 
 impl State {
-    fn of(result: &Result<(), Failure>, overflow: usize) -> Self {
+    fn of(result: &Result<(), Failure>, overflow: usize, now: Instant) -> Self {
         match result {
             Err(Failure::NoAnswer(_)) => Self::NoAnswer,
             Err(Failure::Refused(_)) => Self::Refused,
-            Err(Failure::Rejected(_)) => Self::Rejected(Instant::now()),
-            Ok(()) if overflow > 0 => Self::Overflowing(Instant::now()),
+            Err(Failure::Rejected(_)) => Self::Rejected(now),
+            Ok(()) if overflow > 0 => Self::Overflowing(now),
             Ok(()) => Self::None,
         }
     }
 
     /// The state after this one, if something came of sending that is `new`.
-    fn then(self, new: Self) -> Self {
+    fn then(self, new: Self, now: Instant) -> Self {
         match (self, new) {
             (Self::Overflowing(since), Self::None) | (Self::Rejected(since), Self::None | Self::Overflowing(_))
-                if since.elapsed() < CALM =>
+                if now.saturating_duration_since(since) < CALM =>
             {
                 self
             }
@@ -66,12 +66,21 @@ impl Outage {
         }
     }
 
-    /// Logs what came of sending, if what came of it before was another thing. `overflow` is how much did not fit into the queue meanwhile.
-    pub(crate) fn log(&self, result: &Result<(), Failure>, overflow: usize) {
+    /// Logs what came of sending, if what came of it before was another thing.
+    pub(crate) fn log(&self, result: &Result<(), Failure>) {
+        self.log_with_overflow(result, 0);
+    }
+
+    /// The same, where `overflow` did not fit into the queue meanwhile.
+    pub(crate) fn log_with_overflow(&self, result: &Result<(), Failure>, overflow: usize) {
+        self.log_at(result, overflow, Instant::now());
+    }
+
+    fn log_at(&self, result: &Result<(), Failure>, overflow: usize, now: Instant) {
         let (old, new) = {
             let mut state = self.state.lock();
             let old = *state;
-            *state = old.then(State::of(result, overflow));
+            *state = old.then(State::of(result, overflow, now), now);
             (old, *state)
         };
         if std::mem::discriminant(&old) == std::mem::discriminant(&new) {
@@ -122,11 +131,14 @@ impl Outage {
                 "more lines are logged than the collector takes, and the rest are not sent: log less with --log-level, or allow more to \
                  wait with OTEL_BLRP_MAX_QUEUE_SIZE"
             ),
-            _ => tracing::warn!(
+            Signal::Traces => tracing::warn!(
                 endpoint,
-                "more spans end than the collector takes, and the rest are dropped: sample less with OTEL_TRACES_SAMPLER_ARG, or allow \
-                 more to wait with OTEL_BSP_MAX_QUEUE_SIZE"
+                "more spans end than the collector takes, and the rest are dropped: sample less with \
+                 OTEL_TRACES_SAMPLER=parentbased_traceidratio and a share in OTEL_TRACES_SAMPLER_ARG, or allow more to wait with \
+                 OTEL_BSP_MAX_QUEUE_SIZE"
             ),
+            // They wait in no queue: each push gathers them.
+            Signal::Metrics => {}
         }
     }
 

@@ -1,40 +1,29 @@
-use std::io;
-use std::sync::Arc;
-
 use axum::http::StatusCode;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing::level_filters::LevelFilter;
 
 use super::super::failure::Rejected;
+use super::super::written::logged;
 use super::*;
-
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 /// The lines about these results, each with what did not fit meanwhile.
 fn lines(signal: Signal, results: &[(Result<(), Failure>, usize)]) -> Vec<String> {
-    let lines = Lines::default();
-    let writer = lines.clone();
-    let layer = tracing_subscriber::fmt::layer()
-        .with_ansi(false)
-        .with_writer(move || writer.clone());
+    let at_once: Vec<_> = results
+        .iter()
+        .cloned()
+        .map(|(result, overflow)| (0, result, overflow))
+        .collect();
+    lines_at(signal, &at_once)
+}
+
+/// The same, each so many seconds after the first one.
+fn lines_at(signal: Signal, results: &[(u64, Result<(), Failure>, usize)]) -> Vec<String> {
     let outage = Outage::new(signal, "http://collector/".to_owned());
-    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
-        results
-            .iter()
-            .for_each(|(result, overflow)| outage.log(result, *overflow));
+    let begin = Instant::now();
+    let text = logged(LevelFilter::TRACE, || {
+        for (seconds, result, overflow) in results {
+            outage.log_at(result, *overflow, begin + Duration::from_secs(*seconds));
+        }
     });
-    let text = String::from_utf8(lines.0.lock().clone()).expect("text");
     text.lines().map(str::to_owned).collect()
 }
 
@@ -98,4 +87,61 @@ fn a_part_that_is_rejected_now_and_then_is_one_line() {
     let results = [rejected(1), Ok(()), rejected(2), Ok(()), Ok(())];
     let lines = lines(Signal::Logs, &results.map(|result| (result, 5)));
     assert_eq!(lines.len(), 1, "{lines:#?}");
+}
+
+/// There are these lines, each of this level and with this text.
+fn assert_lines(lines: &[String], expected: &[(&str, &str)]) {
+    assert_eq!(lines.len(), expected.len(), "{lines:#?}");
+    for (line, (level, text)) in lines.iter().zip(expected) {
+        assert!(line.contains(level) && line.contains(text), "{level}, {text} in {line}");
+    }
+}
+
+const REJECTS: (&str, &str) = ("WARN", "the collector rejects some of the logs");
+const OVERFLOWS: (&str, &str) = ("WARN", "more lines are logged than the collector takes");
+const ALL_AGAIN: (&str, &str) = ("INFO", "all logs are sent again");
+
+#[test]
+fn what_happens_now_and_then_is_over_a_minute_after_it_happened_last_and_then_is_told_anew() {
+    let rejections = [
+        (0, rejected(1), 0),
+        (50, rejected(1), 0),
+        (109, Ok(()), 0),
+        (110, Ok(()), 0),
+        (111, Ok(()), 0),
+        (112, rejected(1), 0),
+    ];
+    assert_lines(&lines_at(Signal::Logs, &rejections), &[REJECTS, ALL_AGAIN, REJECTS]);
+    let overflows = [
+        (0, Ok(()), 3),
+        (59, Ok(()), 0),
+        (61, Ok(()), 3),
+        (120, Ok(()), 0),
+        (121, Ok(()), 0),
+    ];
+    // Calm for 59 seconds is not calm.
+    assert_lines(&lines_at(Signal::Logs, &overflows), &[OVERFLOWS, ALL_AGAIN]);
+}
+
+#[test]
+fn an_overflow_shows_only_once_nothing_is_rejected_any_more() {
+    let results = [
+        (0, rejected(1), 0),
+        (30, Ok(()), 3),
+        (60, Ok(()), 3),
+        (90, Ok(()), 0),
+        (120, Ok(()), 0),
+    ];
+    assert_lines(&lines_at(Signal::Logs, &results), &[REJECTS, OVERFLOWS, ALL_AGAIN]);
+}
+
+#[test]
+fn a_failure_shows_at_once_whatever_was_before_and_its_end_without_delay() {
+    let results = [(0, Ok(()), 3), (1, broken(), 3), (2, Ok(()), 3), (3, Ok(()), 3)];
+    let failed = ("WARN", "logs cannot be sent");
+    let again = ("INFO", "logs are sent again");
+    assert_lines(
+        &lines_at(Signal::Logs, &results),
+        &[OVERFLOWS, failed, again, OVERFLOWS],
+    );
 }

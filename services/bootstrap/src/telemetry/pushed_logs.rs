@@ -16,6 +16,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
+use super::batches::Batches;
 use super::collector::Collector;
 use super::counts::{Results, pushed_lines};
 use super::exporter::Counted;
@@ -37,14 +38,11 @@ const SENDING: [&str; 6] = [
     "webpki",
 ];
 
-/// Places in the queue before the exporter, unless `OTEL_BLRP_MAX_QUEUE_SIZE` says otherwise; the default of the specification.
-const QUEUE: usize = 2_048;
-
 /// Where logs are pushed.
 #[derive(Debug, Clone)]
 pub(crate) struct PushedLogs {
     collector: Collector,
-    queue: usize,
+    batches: Batches,
     attributes: Vec<KeyValue>,
 }
 
@@ -57,8 +55,7 @@ impl PushedLogs {
         }
         Some(Self {
             collector: Collector::read(Signal::Logs, variable, problems)?,
-            // Another text is a problem already.
-            queue: variable("OTEL_BLRP_MAX_QUEUE_SIZE").map_or(QUEUE, |text| text.parse().unwrap_or(QUEUE)),
+            batches: Batches::of_lines(variable),
             attributes: Given::read(variable, problems).attributes(service, name),
         })
     }
@@ -89,9 +86,14 @@ impl PushedLogs {
         let fill = Arc::new(Fill::default());
         let outage = Outage::new(Signal::Logs, self.collector.endpoint.to_string());
         let exporter = Counted::new(exporter, attempts.clone(), fill.clone(), results.clone(), outage);
-        let batches = BatchConfigBuilder::default().with_max_queue_size(self.queue).build();
+        let Batches { places, most, delay } = self.batches;
+        let batches = BatchConfigBuilder::default()
+            .with_max_queue_size(places)
+            .with_max_export_batch_size(most)
+            .with_scheduled_delay(delay)
+            .build();
         let batches = BatchLogProcessor::builder(exporter).with_batch_config(batches).build();
-        let queue = Queue::new(batches, self.queue, fill, attempts, results.dropped.clone());
+        let queue = Queue::new(batches, places, fill, attempts, results.dropped.clone());
         let resource = Resource::builder().with_attributes(self.attributes.iter().cloned());
         let provider = SdkLoggerProvider::builder()
             .with_log_processor(queue)

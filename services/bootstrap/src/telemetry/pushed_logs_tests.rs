@@ -109,7 +109,8 @@ fn lines_about_sending_are_not_sent_as_they_would_never_end() {
 #[test]
 fn a_collector_that_is_dead_or_hangs_holds_up_neither_a_line_nor_the_end() {
     let (silent, _requests) = receiver(&[Answer::Silence]);
-    for url in [nobody(), silent] {
+    let (dead, _taken) = nobody();
+    for url in [dead, silent] {
         let (pushing, results) = counting(&url, &[("OTEL_EXPORTER_OTLP_TIMEOUT", "60000")]);
         let begin = Instant::now();
         // Not the subscriber of a process: it would write them all.
@@ -122,7 +123,7 @@ fn a_collector_that_is_dead_or_hangs_holds_up_neither_a_line_nor_the_end() {
         });
         let (exported, dropped, refused) = results.all();
         assert!(
-            (exported, refused) == (0, 0) && dropped >= 10_000 - 2 * QUEUE as u64,
+            (exported, refused) == (0, 0) && dropped >= 10_000 - 2 * 2_048,
             "{dropped}"
         );
         pushing.stop(Duration::from_millis(200));
@@ -133,7 +134,8 @@ fn a_collector_that_is_dead_or_hangs_holds_up_neither_a_line_nor_the_end() {
 /// How many lines were exported, dropped and refused when three were logged and the collector answered this.
 fn results_of(answer: Answer) -> (u64, u64, u64) {
     let (url, requests) = receiver(&[answer]);
-    let (pushing, results) = counting(&url, &[]);
+    // All three in one batch, also if this thread is held up.
+    let (pushing, results) = counting(&url, &[("OTEL_BLRP_SCHEDULE_DELAY", "60000")]);
     let subscriber = tracing_subscriber::registry().with(pushing.layer());
     tracing::subscriber::with_default(subscriber, || {
         (0..3).for_each(|number| tracing::info!(number, "a line"));
@@ -156,11 +158,36 @@ fn every_line_is_counted_by_what_came_of_it() {
     assert_eq!(results_of(rejected(2)), (1, 0, 2));
     assert_eq!(results_of(rejected(1_000)), (0, 0, 3), "there were only three");
     assert_eq!(results_of(Answer::Status(400, Vec::new())), (0, 0, 3));
-    let (pushing, results) = counting(&nobody(), &[]);
+    let (url, _taken) = nobody();
+    let (pushing, results) = counting(&url, &[]);
     let subscriber = tracing_subscriber::registry().with(pushing.layer());
     tracing::subscriber::with_default(subscriber, || tracing::info!("a line"));
     pushing.stop(LIMIT);
     assert_eq!(results.all(), (0, 1, 0));
+}
+
+#[test]
+fn batches_are_as_the_given_variables_say_and_not_those_of_the_process() {
+    let (url, requests) = receiver(&[fine()]);
+    let variables = [
+        ("OTEL_BLRP_SCHEDULE_DELAY", " 60000 "),
+        ("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", " 2 "),
+        ("OTEL_BLRP_MAX_QUEUE_SIZE", " 3 "),
+    ];
+    let (pushing, results) = counting(&url, &variables);
+    let subscriber = tracing_subscriber::registry().with(pushing.layer());
+    tracing::subscriber::with_default(subscriber, || {
+        tracing::info!("the first");
+        tracing::info!("the second");
+    });
+    // Long before its time is over, as there are enough.
+    let first = requests.recv_timeout(LIMIT).expect("a batch");
+    assert_eq!(
+        records(&first).iter().map(body).collect::<Vec<_>>(),
+        ["the first", "the second"]
+    );
+    pushing.stop(LIMIT);
+    assert_eq!(results.all(), (2, 0, 0));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use opentelemetry_sdk::trace::SdkTracerProvider;
 
 use super::*;
 use crate::telemetry::counts::TraceCounts;
+use crate::telemetry::receiver::nobody;
 use crate::telemetry::traces::TraceConfig;
 
 const SPANS: u64 = 5_000;
@@ -94,9 +95,7 @@ fn end(provider: &SdkTracerProvider) {
 
 #[test]
 fn a_dead_collector_costs_the_queue_and_every_span_is_counted() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let url = format!("http://{}", listener.local_addr().expect("bound"));
-    drop(listener);
+    let (url, _taken) = nobody();
     let (provider, counts) = provider(&url, 60_000);
     flood(&provider);
     assert!(

@@ -5,6 +5,8 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
+use tokio::net::TcpSocket;
+
 use crate::settings::Environment;
 
 /// Longest wait of a test: only something broken takes longer.
@@ -96,10 +98,11 @@ fn read(stream: &mut TcpStream) -> Option<Got> {
     }
 }
 
-/// A URL where nobody is.
-pub(crate) fn nobody() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    format!("http://{}", listener.local_addr().expect("bound"))
+/// A URL where nobody listens. The port stays taken as long as the socket lives, so that nobody else begins to.
+pub(crate) fn nobody() -> (String, TcpSocket) {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(([127, 0, 0, 1], 0).into()).expect("a free port");
+    (format!("http://{}", socket.local_addr().expect("bound")), socket)
 }
 
 pub(crate) fn environment(pairs: &[(&str, &str)]) -> Environment {

@@ -4,6 +4,7 @@
 //! So a span of Redis is added below each sampled publish that a Redis took, with the times of the publish, and says which server measured
 //! it. It is made where spans are sent, so it costs publishers nothing, and only if the spans that it belongs to were taken.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status};
@@ -23,12 +24,27 @@ const SHARED: [&str; 3] = ["service.namespace", "deployment.environment.name", "
 pub(super) struct WithRedis<E, R> {
     own: E,
     redis: R,
+    /// Whether the last spans of Redis were not taken.
+    fails: AtomicBool,
 }
 
 impl<E, R> WithRedis<E, R> {
-    /// Two exporters to the same collector: what an exporter sends is all of one service. Only the first one counts what becomes of spans.
+    /// Two exporters to the same collector: what an exporter sends is all of one service. Only the first one counts what becomes of spans,
+    /// and the second one must not make it wait: a collector may refuse one service only.
     pub(super) fn new(own: E, redis: R) -> Self {
-        Self { own, redis }
+        Self {
+            own,
+            redis,
+            fails: AtomicBool::new(false),
+        }
+    }
+
+    /// Logs the first failure after a success, for those who look for the spans. They say nothing that the others do not say.
+    fn tell(&self, result: &OTelSdkResult) {
+        let failed_before = self.fails.swap(result.is_err(), Ordering::Relaxed);
+        if let (Err(error), false) = (result, failed_before) {
+            tracing::debug!(%error, "the collector does not take the spans of the service {SERVICE}");
+        }
     }
 }
 
@@ -37,8 +53,7 @@ impl<E: SpanExporter, R: SpanExporter> SpanExporter for WithRedis<E, R> {
         let of_redis: Vec<_> = batch.iter().filter_map(span_of_redis).collect();
         self.own.export(batch).await?;
         if !of_redis.is_empty() {
-            // They say nothing that the others do not say. What is wrong with the collector shows with the next batch.
-            let _lost = self.redis.export(of_redis).await;
+            self.tell(&self.redis.export(of_redis).await);
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::SubscriberExt;
 
-use super::super::logs::tests::Lines as Written;
+use super::super::written::Written;
 use super::*;
 
 /// Lines of this thread go through the filter, until the guard is dropped.

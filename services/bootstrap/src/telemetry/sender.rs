@@ -32,6 +32,17 @@ impl Sender {
         self.attempts.clone()
     }
 
+    /// For what is sent beside the batches: it is sent once and at once, in half the time, and what comes of it changes nothing for them.
+    pub(super) fn beside(&self) -> Self {
+        let attempts = Arc::new(Attempts::new());
+        attempts.end();
+        Self {
+            timeout: self.timeout / 2,
+            attempts,
+            ..self.clone()
+        }
+    }
+
     fn once(&self, request: Request<Bytes>, limit: Duration) -> Result<Response<Bytes>, HttpError> {
         let until = Instant::now() + limit;
         let request = reqwest::blocking::Request::try_from(request);

@@ -1,7 +1,7 @@
 //! What can be sent to a collector, and how the variables for each are called.
 
-/// Most places of a queue: each takes memory from the start.
-const MAX_QUEUE: u32 = 1_000_000;
+/// Most places of a queue, and so also of a batch: each takes memory from the start.
+const MAX_ITEMS: u32 = 1_000_000;
 /// Shortest time between two pushes of metrics: gathering them takes a while.
 const MIN_INTERVAL_MS: u32 = 1_000;
 
@@ -44,15 +44,19 @@ impl Number {
     pub(super) fn correction(&self, text: &str) -> Option<String> {
         let (least, most) = self.bounds;
         let fits = text.parse().is_ok_and(|number| (least..=most).contains(&number));
-        (!fits).then(|| format!("{}a whole number, at least {least} and at most {most}", self.unit))
+        let at_most = match most {
+            u32::MAX => String::new(),
+            most => format!(" and at most {most}"),
+        };
+        (!fits).then(|| format!("{}a whole number, at least {least}{at_most}", self.unit))
     }
 }
 
 const OF_TRACES: &[Number] = &[
     Number::milliseconds("OTEL_BSP_SCHEDULE_DELAY", 1),
     Number::milliseconds("OTEL_BSP_EXPORT_TIMEOUT", 1),
-    Number::count("OTEL_BSP_MAX_QUEUE_SIZE", 1, MAX_QUEUE),
-    Number::count("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 1, MAX_QUEUE),
+    Number::count("OTEL_BSP_MAX_QUEUE_SIZE", 1, MAX_ITEMS),
+    Number::count("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 1, MAX_ITEMS),
     Number::count("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", 0, u32::MAX),
     Number::count("OTEL_SPAN_EVENT_COUNT_LIMIT", 0, u32::MAX),
     Number::count("OTEL_SPAN_LINK_COUNT_LIMIT", 0, u32::MAX),
@@ -66,8 +70,8 @@ const OF_METRICS: &[Number] = &[
 const OF_LOGS: &[Number] = &[
     Number::milliseconds("OTEL_BLRP_SCHEDULE_DELAY", 1),
     Number::milliseconds("OTEL_BLRP_EXPORT_TIMEOUT", 1),
-    Number::count("OTEL_BLRP_MAX_QUEUE_SIZE", 1, MAX_QUEUE),
-    Number::count("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", 1, MAX_QUEUE),
+    Number::count("OTEL_BLRP_MAX_QUEUE_SIZE", 1, MAX_ITEMS),
+    Number::count("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", 1, MAX_ITEMS),
 ];
 
 impl Signal {

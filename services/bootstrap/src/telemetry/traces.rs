@@ -1,7 +1,7 @@
 //! Traces: OTLP over HTTP, configured by the standard `OTEL_*` variables. Without an endpoint there is no exporter.
 //!
-//! The SDK reads some variables itself (headers, compression, batch sizes, limits of spans, resource attributes). This file and
-//! `collector` read the others, and check those that the SDK would silently misread. <https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>
+//! The SDK reads some variables itself (headers, compression, resource attributes). This file, `batches` and `collector` read the others,
+//! and check those that the SDK would silently misread. <https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +19,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::registry::LookupSpan;
 
+use super::batches::Batches;
 use super::collector::Collector;
 use super::counts::TraceCounts;
 use super::exporter::Counted;
@@ -36,9 +37,6 @@ use crate::settings::Environment;
 /// Longest wait for the last traces at the end of the process.
 const FLUSH: Duration = Duration::from_secs(3);
 
-/// Places in the queue before the exporter, unless `OTEL_BSP_MAX_QUEUE_SIZE` says otherwise; the default of the specification.
-const QUEUE: usize = 2_048;
-
 /// Crates whose spans say nothing about messages. Those of the exporter would even trace themselves.
 pub(super) const QUIET: [&str; 6] = ["h2", "hyper", "hyper_util", "opentelemetry", "reqwest", "rustls"];
 
@@ -53,9 +51,30 @@ pub(crate) struct TraceConfig {
     sampler_name: String,
     /// Requests that take longer are kept although the sampler left them out; zero: none are.
     slower_than: Duration,
-    queue: usize,
+    batches: Batches,
+    limits: Limits,
     propagators: Vec<Propagator>,
     attributes: Vec<KeyValue>,
+}
+
+/// Most of them on one span.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    attributes: u32,
+    events: u32,
+    links: u32,
+}
+
+impl Limits {
+    /// The defaults are those of the specification.
+    fn read<'a>(variable: impl Fn(&str) -> Option<&'a str> + Copy) -> Self {
+        let of = |what| variables::number(variable, &format!("OTEL_SPAN_{what}_COUNT_LIMIT"), 128);
+        Self {
+            attributes: of("ATTRIBUTE"),
+            events: of("EVENT"),
+            links: of("LINK"),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,8 +102,8 @@ impl TraceConfig {
             sampler: sampler(variable, problems),
             sampler_name: sampler_name(variable),
             slower_than: Duration::ZERO,
-            // Another text is a problem already.
-            queue: variable("OTEL_BSP_MAX_QUEUE_SIZE").map_or(QUEUE, |text| text.parse().unwrap_or(QUEUE)),
+            batches: Batches::of_spans(variable),
+            limits: Limits::read(variable),
             propagators: propagators(variable, problems),
             attributes: Given::read(variable, problems).attributes(service, name),
         })
@@ -130,10 +149,19 @@ impl TraceConfig {
         let sender = self.collector.client()?;
         let attempts = sender.attempts();
         let exporter = self.exporter(sender, &fill, counts)?;
-        let batches = BatchConfigBuilder::default().with_max_queue_size(self.queue).build();
+        let Batches { places, most, delay } = self.batches;
+        let batches = BatchConfigBuilder::default()
+            .with_max_queue_size(places)
+            .with_max_export_batch_size(most)
+            .with_scheduled_delay(delay)
+            .build();
         let batches = BatchSpanProcessor::new(exporter, batches);
-        let queue = Queue::new(batches, self.queue, fill, attempts, counts.spans.dropped.clone());
-        let builder = SdkTracerProvider::builder().with_resource(resource);
+        let queue = Queue::new(batches, places, fill, attempts, counts.spans.dropped.clone());
+        let builder = SdkTracerProvider::builder()
+            .with_resource(resource)
+            .with_max_attributes_per_span(self.limits.attributes)
+            .with_max_events_per_span(self.limits.events)
+            .with_max_links_per_span(self.limits.links);
         Ok(match &self.sampler {
             // Nothing is recorded then.
             Sampler::AlwaysOff => builder
@@ -147,7 +175,7 @@ impl TraceConfig {
         })
     }
 
-    fn exporter(
+    pub(super) fn exporter(
         &self,
         sender: Sender,
         fill: &Arc<Fill>,
@@ -161,7 +189,7 @@ impl TraceConfig {
             counts.spans.clone(),
             outage,
         );
-        Ok(WithRedis::new(own, self.sending_by(sender)?))
+        Ok(WithRedis::new(own, self.sending_by(sender.beside())?))
     }
 
     fn sending_by(&self, sender: Sender) -> Result<SpanExporter, String> {
@@ -267,7 +295,3 @@ fn propagators<'a>(variable: impl Fn(&str) -> Option<&'a str>, problems: &mut Ve
 #[cfg(test)]
 #[path = "traces_tests.rs"]
 mod tests;
-
-#[cfg(test)]
-#[path = "answers_tests.rs"]
-mod answers;

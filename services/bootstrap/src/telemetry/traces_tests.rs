@@ -5,11 +5,15 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::task::{Context, Poll, Waker};
 
+use opentelemetry::trace::{Span as _, Tracer};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::SpanExporter as _;
-use parking_lot::Mutex;
+use prost::Message;
 use tracing_subscriber::layer::SubscriberExt;
 
+use super::super::receiver::{LIMIT, nobody};
+use super::super::written::logged;
 use super::*;
 
 fn environment(pairs: &[(&str, &str)]) -> Environment {
@@ -247,6 +251,38 @@ fn spans_arrive_at_v1_traces_when_the_process_ends_without_what_the_audit_says()
     }
 }
 
+#[test]
+fn batches_and_limits_of_spans_are_as_the_given_variables_say_and_not_those_of_the_process() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let (url, requests) = collector();
+    let (config, problems) = read(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &url),
+        ("OTEL_BSP_SCHEDULE_DELAY", " 60000 "),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", " 2 "),
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", " 1 "),
+        ("OTEL_SPAN_EVENT_COUNT_LIMIT", " 0 "),
+    ]);
+    assert_eq!(problems, [""; 0]);
+    let provider = config.expect("an endpoint").provider().expect("valid");
+    let tracer = provider.tracer("test");
+    for _ in 0..2 {
+        let mut span = tracer.start("span");
+        span.set_attribute(KeyValue::new("first", 1));
+        span.set_attribute(KeyValue::new("second", 2));
+        span.add_event("told", Vec::new());
+    }
+    // Long before its time is over, as there are enough.
+    let (_, body) = requests.recv_timeout(LIMIT).expect("a batch");
+    let request = ExportTraceServiceRequest::decode(&body[..]).expect("OTLP");
+    let spans = &request.resource_spans[0].scope_spans[0].spans;
+    assert_eq!(spans.len(), 2);
+    for span in spans {
+        assert_eq!((span.attributes.len(), span.dropped_attributes_count), (1, 1));
+        assert_eq!((span.events.len(), span.dropped_events_count), (0, 1));
+    }
+    stop(&provider);
+}
+
 /// Sends nothing, once.
 fn export(config: &TraceConfig) -> OTelSdkResult {
     let sender = config.collector.client().expect("valid");
@@ -273,44 +309,22 @@ fn user_password_and_query_of_the_endpoint_are_used() {
     assert!(head.contains("authorization: basic bwu6cebzcw=="), "{head}");
 }
 
-/// Everything that is logged on this thread.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[test]
 fn an_endpoint_that_fails_is_logged_without_user_password_and_query() {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let dead = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = dead.local_addr().expect("bound");
-    drop(dead);
+    let (url, _taken) = nobody();
+    let address = url.trim_start_matches("http://");
     let endpoint = format!("http://me-s3cret:p-s3cret@{address}/in?key=q-s3cret");
     let (config, problems) = read(&[
         ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "1000"),
     ]);
     assert_eq!(problems, [""; 0]);
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::registry().with(
-        tracing_subscriber::fmt::layer()
-            .with_ansi(false)
-            .with_writer(move || writer.clone()),
-    );
     let config = config.expect("an endpoint");
     let shown = format!("{config:?}");
-    let error = tracing::subscriber::with_default(subscriber, || export(&config)).expect_err("nobody there");
-    let log = String::from_utf8(log.0.lock().clone()).expect("text");
+    let mut result = Ok(());
+    let log = logged(LevelFilter::TRACE, || result = export(&config));
+    let error = result.expect_err("nobody there");
     assert!(log.contains(&format!("http://{address}/in/v1/traces?…")), "{log}");
     for text in [log, error.to_string(), shown] {
         assert!(!text.contains("s3cret"), "shows a secret: {text}");

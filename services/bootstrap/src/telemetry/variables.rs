@@ -1,7 +1,9 @@
 //! The variables of OpenTelemetry: which there are, what they turn on, and which are not known here.
 
+use std::str::FromStr;
+
 use super::signal::Signal;
-use crate::config::{is_service_link, nearest};
+use crate::config::is_service_link;
 use crate::settings::Environment;
 
 /// How each of them begins.
@@ -51,6 +53,11 @@ pub(crate) fn lookup<'a>(env: &'a Environment) -> impl Fn(&str) -> Option<&'a st
     |key| env.get(key).map(|text| text.trim()).filter(|text| !text.is_empty())
 }
 
+/// The number in a variable, else this one. Another text is a problem already, see `Collector::read`.
+pub(crate) fn number<'a, N: FromStr>(variable: impl Fn(&str) -> Option<&'a str>, key: &str, default: N) -> N {
+    variable(key).and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
 /// Whether nothing is to be sent at all.
 pub(crate) fn all_disabled<'a>(variable: impl Fn(&str) -> Option<&'a str>) -> bool {
     variable(SDK_DISABLED).is_some_and(|text| text.eq_ignore_ascii_case("true"))
@@ -69,7 +76,11 @@ pub(crate) fn check_disabled(env: &Environment, problems: &mut Vec<String>) {
 pub(crate) fn unknown(env: &Environment) -> Option<String> {
     let known = known();
     let given = env.iter().filter(|(name, value)| {
-        name.starts_with(OTEL) && !value.trim().is_empty() && !known.contains(name) && !is_service_link(name, value)
+        name.starts_with(OTEL)
+            && !value.trim().is_empty()
+            && !known.contains(name)
+            && !is_service_link(name, value)
+            && !is_of_operator(name)
     });
     let told: Vec<String> = given.map(|(name, _)| told(name, &known)).collect();
     (!told.is_empty()).then(|| {
@@ -80,13 +91,23 @@ pub(crate) fn unknown(env: &Environment) -> Option<String> {
     })
 }
 
-/// The name, with the one that may have been meant. What all of them begin with says nothing about likeness.
+/// Whether the OpenTelemetry Operator gives every container this variable, to make `OTEL_RESOURCE_ATTRIBUTES` and endpoints of it.
+fn is_of_operator(name: &str) -> bool {
+    name.starts_with("OTEL_RESOURCE_ATTRIBUTES_") || ["OTEL_POD_IP", "OTEL_NODE_IP"].contains(&name)
+}
+
+/// Most letters that are wrong in a name that was meant to be another one. The specification has names that share all but a word.
+const MAX_SLIPS: usize = 2;
+
+/// The name, with the one that may have been meant.
 fn told(name: &str, known: &[String]) -> String {
-    let bare = |name: &str| name.strip_prefix(OTEL).unwrap_or(name).to_owned();
-    let near = nearest(&bare(name), known.iter().map(|known| bare(known)));
+    let slips = known
+        .iter()
+        .map(|known| (strsim::damerau_levenshtein(name, known), known));
+    let near = slips.filter(|(slips, _)| *slips <= MAX_SLIPS).min();
     let name = name.replace(char::is_control, "?");
     match near {
-        Some(near) => format!("{name} (did you mean {OTEL}{near}?)"),
+        Some((_, near)) => format!("{name} (did you mean {near}?)"),
         None => name,
     }
 }
@@ -164,6 +185,30 @@ mod tests {
             ),
             "{line}"
         );
+    }
+
+    #[test]
+    fn a_name_of_the_specification_that_is_not_read_is_told_without_a_guess_and_those_of_the_operator_are_not() {
+        for name in [
+            "OTEL_EXPORTER_OTLP_INSECURE",
+            "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+            "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT",
+            "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT",
+            "OTEL_ATTRIBUTE_COUNT_LIMIT",
+            "OTEL_METRICS_EXEMPLAR_FILTER",
+            "OTEL_EXPORTER_PROMETHEUS_PORT",
+        ] {
+            let line = unknown(&environment(&[(name, "1")])).expect("it does nothing");
+            assert!(line.ends_with(&format!("not known: {name}")), "{line}");
+        }
+        for name in [
+            "OTEL_RESOURCE_ATTRIBUTES_POD_NAME",
+            "OTEL_RESOURCE_ATTRIBUTES_NODE_NAME",
+            "OTEL_POD_IP",
+            "OTEL_NODE_IP",
+        ] {
+            assert_eq!(unknown(&environment(&[(name, "10.0.0.1")])), None, "{name}");
+        }
     }
 
     #[test]

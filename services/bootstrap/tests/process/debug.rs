@@ -152,6 +152,11 @@ fn a_profile_names_functions_and_go_reads_it() {
     );
     let of_profiler = parsed.sample.iter().filter(|sample| ends_in_profiler(&parsed, sample));
     assert_eq!(of_profiler.count(), 0, "stacks end in functions of the program");
+    let known = parsed
+        .sample
+        .iter()
+        .filter(|sample| innermost(&parsed, sample) != ["unknown"]);
+    assert!(known.count() > 0, "nothing but unknown stacks");
     if let Ok(read) = Command::new("go").args(["tool", "pprof", "-top"]).arg(&file).output() {
         let shown = String::from_utf8_lossy(&read.stdout).into_owned();
         assert!(read.status.success() && shown.contains("flat%"), "{shown} {read:?}");
@@ -162,18 +167,26 @@ fn a_profile_names_functions_and_go_reads_it() {
 
 /// Whether the innermost function of a stack is one of the profiler.
 fn ends_in_profiler(profile: &Profile, sample: &Sample) -> bool {
+    innermost(profile, sample).iter().any(|name| {
+        // A method of a trait is shown as `<pprof::… as …>::name`.
+        let name = name.trim_start_matches('<');
+        ["backtrace::", "pprof::"].iter().any(|begin| name.starts_with(begin))
+            || ["__restore_rt", "__kernel_rt_sigreturn", "_sigtramp"].contains(&name)
+    })
+}
+
+/// The innermost function of a stack, with what was inlined into it.
+fn innermost<'a>(profile: &'a Profile, sample: &Sample) -> Vec<&'a str> {
     let location = profile
         .location
         .iter()
         .find(|location| location.id == sample.location_id[0]);
     let lines = &location.expect("a location").line;
-    lines.iter().any(|line| {
-        let function = profile.function.iter().find(|function| function.id == line.function_id);
-        let name = &profile.string_table[function.expect("a function").name as usize];
-        ["backtrace::", "pprof::", "__restore_rt"]
-            .iter()
-            .any(|begin| name.starts_with(begin))
-    })
+    let name = |id| {
+        let function = profile.function.iter().find(|function| function.id == id);
+        profile.string_table[function.expect("a function").name as usize].as_str()
+    };
+    lines.iter().map(|line| name(line.function_id)).collect()
 }
 
 /// Lets the server work while `during` runs.

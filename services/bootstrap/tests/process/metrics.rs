@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
-use crate::support::{LIMIT, Running, greeter};
+use crate::support::{LIMIT, Running, greeter, nobody};
 
 /// A collector that takes everything. It passes on the path and the body of each request.
 fn collector() -> (String, Receiver<(String, String)>) {
@@ -125,15 +125,12 @@ fn metrics_and_logs_are_pushed_before_it_ends() {
 
 #[test]
 fn a_missing_collector_is_logged_once_for_each_and_hardly_delays_the_end() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let url = format!("http://{}", listener.local_addr().expect("bound"));
-    drop(listener);
+    let (url, _taken) = nobody();
     let url = format!("{}/in?key=s3cret", url.replace("://", "://me:s3cret@"));
     let mut command = greeter();
     command
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", url)
         .env("OTEL_METRICS_EXPORTER", "otlp")
-        .env("OTEL_METRIC_EXPORT_INTERVAL", "1000")
         .env("OTEL_LOGS_EXPORTER", "otlp");
     // At this level, the libraries that send tell about everything.
     let running = Running::start(command.args(["--log-level", "trace"]));

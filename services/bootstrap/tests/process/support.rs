@@ -6,6 +6,7 @@ use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use tokio::net::TcpSocket;
 use wsmesh_bootstrap::probe::{self, Answer};
 
 /// Longest wait of these tests: only something broken takes longer.
@@ -27,6 +28,13 @@ pub(crate) fn greeter() -> Command {
     let mut command = Command::new(path);
     command.env_clear();
     command
+}
+
+/// A URL where nobody listens. The port stays taken as long as the socket lives, so that nobody else begins to.
+pub(crate) fn nobody() -> (String, TcpSocket) {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(([127, 0, 0, 1], 0).into()).expect("a free port");
+    (format!("http://{}", socket.local_addr().expect("bound")), socket)
 }
 
 pub(crate) fn output(command: &mut Command) -> (Option<i32>, String, String) {

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, channel};
 
-use crate::support::{LIMIT, Running, greeter};
+use crate::support::{LIMIT, Running, greeter, nobody};
 
 /// A collector that passes the requests it gets to the test.
 fn collector() -> (String, Receiver<String>) {
@@ -48,9 +48,7 @@ fn traces_are_flushed_with_the_configured_headers_before_it_ends() {
 
 #[test]
 fn a_missing_collector_is_logged_once_and_hardly_delays_the_end() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let url = format!("http://{}", listener.local_addr().expect("bound"));
-    drop(listener);
+    let (url, _taken) = nobody();
     let url = format!("{}/in?key=s3cret", url.replace("://", "://me:s3cret@"));
     let mut command = greeter();
     command.env("OTEL_EXPORTER_OTLP_ENDPOINT", url);
@@ -134,6 +132,8 @@ fn the_start_says_in_one_line_where_telemetry_goes_and_warns_about_what_is_odd()
         .env("OTEL_TRACES_SAMPLR", "always_off");
     let mut running = Running::start(&mut command);
     let lines: Vec<String> = running.log_lines().take(3).collect();
+    assert_eq!(lines.len(), 3, "{lines:#?}");
+    assert!(lines[0].contains("telemetry is sent to a collector"), "{}", lines[0]);
     for (line, parts) in lines.iter().zip([
         [
             r#""traces":"http://127.0.0.1:4317/v1/traces""#,
