@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future;
 use tokio::sync::mpsc;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 use wsmesh_adapter::{
     Adapter, Attachment, Bus, ClientId, Command, ConnectionId, Driver, Frame, MemoryBus, Options, Payload, Refusal,
     RequestOptions, Room, RoomOptions, ServerName, ServiceName, Shard, ShardInbox, Started, Target,
@@ -184,7 +184,11 @@ async fn exchange(from: &Adapter, room: &Room, delivered: &mut mpsc::UnboundedRe
     ));
     for _ in 0..WINDOWS {
         for _ in 0..WINDOW {
-            let span = tracing::info_span!("ws.receive", otel.name = "ws.receive say", otel.kind = "internal");
+            let span = if wsmesh_bootstrap::begins_trace() {
+                tracing::info_span!("ws.receive", otel.kind = "internal", wsmesh.message = true)
+            } else {
+                Span::none()
+            };
             let publishing = from.to_room(room, frame.clone(), RoomOptions::default());
             publishing.instrument(span).await.expect("a node takes it");
         }

@@ -122,7 +122,7 @@ pub use tokio_rustls::TlsAcceptor;
 
 /// For benchmarks.
 #[doc(hidden)]
-pub use telemetry::traced;
+pub use telemetry::{begins_trace, traced};
 
 /// For the macros.
 #[doc(hidden)]

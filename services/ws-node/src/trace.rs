@@ -5,6 +5,7 @@ use opentelemetry::trace::{SpanContext, TraceContextExt};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use wsmesh_adapter::{ServerName, failed, recorded, remote_context};
+use wsmesh_bootstrap::begins_trace;
 
 /// An event that nothing here handles.
 pub(crate) const OTHER: &str = "other";
@@ -54,15 +55,22 @@ pub(crate) struct Receiving<'a> {
 /// The span of one received frame. That of a request lasts until its reply is sent, or, if a service replies to the client itself,
 /// until the service has it.
 pub(crate) fn receive_span(receiving: Receiving<'_>) -> Span {
-    let span = tracing::info_span!(
-        "ws.receive",
-        otel.kind = "internal",
-        wsmesh.request = receiving.is_request.then_some(true),
-    );
+    let parent = receiving.trusted.and_then(|text| remote_context(text, None));
+    let span = if receiving.is_request || parent.is_some() {
+        tracing::info_span!(
+            "ws.receive",
+            otel.kind = "internal",
+            wsmesh.request = receiving.is_request.then_some(true),
+        )
+    } else if begins_trace() {
+        tracing::info_span!("ws.receive", otel.kind = "internal", wsmesh.message = true)
+    } else {
+        Span::none()
+    };
     if span.is_disabled() {
         return span;
     }
-    if let Some(parent) = receiving.trusted.and_then(|text| remote_context(text, None)) {
+    if let Some(parent) = parent {
         // Fails only when no OpenTelemetry layer is installed: then there is nothing to parent.
         let _nothing_to_parent = span.set_parent(Context::new().with_remote_span_context(parent));
     }

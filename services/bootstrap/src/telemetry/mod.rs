@@ -4,6 +4,7 @@
 mod answers_tests;
 mod attempts;
 mod batches;
+mod beginnings;
 mod collector;
 mod counts;
 mod destinations;
@@ -38,6 +39,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
+pub use beginnings::begins_trace;
 pub(crate) use counts::{TraceCounts, pushed_lines};
 pub(crate) use destinations::Destinations;
 pub(crate) use level::Level;
@@ -87,6 +89,7 @@ pub(crate) fn start(server: &str, logs: &LogConfig, exports: &Exports) -> Result
     let traces = exports.traces.as_ref().map(TraceConfig::provider).transpose()?;
     if let Some(traces) = &exports.traces {
         opentelemetry::global::set_text_map_propagator(traces.propagator());
+        traces.beginnings().install();
     }
     let pushed = exports.logs.as_ref().map(PushedLogs::start).transpose()?;
     let repeats = Repeats::default();
@@ -118,6 +121,7 @@ pub fn traced<'a>(variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Re
     };
     // Fails only if one is installed already.
     let _installed = rustls::crypto::ring::default_provider().install_default();
+    config.beginnings().install();
     let provider = config.slower_than(Duration::from_secs(1)).provider()?;
     let subscriber = tracing_subscriber::registry().with(traces::layer(&provider));
     Ok(tracing::Dispatch::new(subscriber))

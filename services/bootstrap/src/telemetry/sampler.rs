@@ -6,6 +6,8 @@ use opentelemetry::trace::{Link, SpanKind, TraceContextExt, TraceId};
 use opentelemetry::{Context, KeyValue, Value};
 use opentelemetry_sdk::trace::{Sampler, SamplingDecision, SamplingResult, ShouldSample};
 
+use super::beginnings::MESSAGE;
+
 /// The attribute of the spans that a client's request begins with on a server.
 const REQUEST: &str = "wsmesh.request";
 
@@ -38,16 +40,25 @@ impl ShouldSample for RequestSampler {
         links: &[Link],
     ) -> SamplingResult {
         let mut result = self.head.should_sample(parent, trace, name, kind, attributes, links);
-        if result.decision == SamplingDecision::Drop && (is_request(attributes) || is_in_request(parent)) {
+        // That was decided before there was a span.
+        if has(attributes, MESSAGE) && !continues(parent) {
+            result.decision = SamplingDecision::RecordAndSample;
+        }
+        if result.decision == SamplingDecision::Drop && (has(attributes, REQUEST) || is_in_request(parent)) {
             result.decision = SamplingDecision::RecordOnly;
         }
         result
     }
 }
 
-fn is_request(attributes: &[KeyValue]) -> bool {
+fn has(attributes: &[KeyValue], mark: &str) -> bool {
     let mut attributes = attributes.iter();
-    attributes.any(|attribute| attribute.key.as_str() == REQUEST && attribute.value == Value::Bool(true))
+    attributes.any(|attribute| attribute.key.as_str() == mark && attribute.value == Value::Bool(true))
+}
+
+/// Whether a trace that began before goes on here.
+fn continues(parent: Option<&Context>) -> bool {
+    parent.is_some_and(|parent| parent.span().span_context().is_valid())
 }
 
 /// Whether the parent is a span of this process that is recorded and not sampled: only spans of requests are. A remote parent is never

@@ -47,6 +47,23 @@ fn requests_that_are_left_out_are_recorded_and_nothing_else_is() {
 }
 
 #[test]
+fn a_message_that_was_chosen_before_is_not_asked_about_again() {
+    let tracer = tracer(parent_based(0.0));
+    let chosen = |value: Value, parent: &Context| {
+        let builder = tracer
+            .span_builder("span")
+            .with_attributes([KeyValue::new(MESSAGE, value)]);
+        builder.start_with_context(&tracer, parent).span_context().is_sampled()
+    };
+    assert!(chosen(true.into(), &Context::new()));
+    assert!(!chosen(false.into(), &Context::new()));
+    assert!(
+        !chosen(true.into(), &remote(TraceFlags::default())),
+        "its sender left it out"
+    );
+}
+
+#[test]
 fn what_the_configured_sampler_takes_stays_sampled() {
     let tracer = tracer(parent_based(1.0));
     for is_request in [None, Some(true.into())] {

@@ -20,6 +20,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::registry::LookupSpan;
 
 use super::batches::Batches;
+use super::beginnings::Beginnings;
 use super::collector::Collector;
 use super::counts::TraceCounts;
 use super::exporter::Counted;
@@ -48,6 +49,7 @@ const AUDIT: &str = "audit";
 pub(crate) struct TraceConfig {
     collector: Collector,
     sampler: Sampler,
+    beginnings: Beginnings,
     sampler_name: String,
     /// Requests that take longer are kept although the sampler left them out; zero: none are.
     slower_than: Duration,
@@ -100,6 +102,7 @@ impl TraceConfig {
         Some(Self {
             collector,
             sampler: sampler(variable, problems),
+            beginnings: Beginnings::read(variable),
             sampler_name: sampler_name(variable),
             slower_than: Duration::ZERO,
             batches: Batches::of_spans(variable),
@@ -129,6 +132,11 @@ impl TraceConfig {
     /// Where traces are sent.
     pub(super) fn collector(&self) -> &Collector {
         &self.collector
+    }
+
+    /// Which messages begin a trace.
+    pub(super) fn beginnings(&self) -> Beginnings {
+        self.beginnings
     }
 
     /// The sampler, as the variables name it.
