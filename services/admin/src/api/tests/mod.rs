@@ -45,7 +45,14 @@ async fn the_cluster_is_listed_by_service_with_loads_and_nodes() {
     let edge = cluster.edge("ws-node-1").await;
     let _ann = edge.client("ann").await;
     edge.join("ann", "chat", "lobby").await;
-    let answer = get(&cluster.open(), "/api/v1/cluster").await.json();
+    let open = cluster.open();
+    // An answer may be a second old, from before she joined.
+    until("ann is counted", async || {
+        let answer = get(&open, "/api/v1/cluster").await.json();
+        answer["services"][1]["servers"][0]["rooms"] == 1
+    })
+    .await;
+    let answer = get(&open, "/api/v1/cluster").await.json();
     assert_eq!(answer["complete"], true, "{answer}");
     assert_eq!(answer["missing"], json!([]));
     assert_eq!(answer["services"][0]["service"], "admin");
