@@ -48,6 +48,11 @@ pub(crate) fn whole_or_null<'de, T: TryFrom<u64>, D: Deserializer<'de>>(
     Ok(Option::deserialize(deserializer)?.map(|Whole(number)| number))
 }
 
+/// As [`whole_or_null`], for a field that there must be.
+pub(crate) fn whole_number<'de, T: TryFrom<u64>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Whole::deserialize(deserializer).map(|Whole(number)| number)
+}
+
 /// The whole number that this is, if it is one and is counted exactly.
 pub(crate) fn whole(number: f64) -> Option<u64> {
     /// 2 to the power of 53: above it, not every whole number can be written as a floating-point number.
@@ -101,7 +106,7 @@ pub(crate) fn in_words(text: &str) -> String {
         None => (expected, ""),
     };
     let expected = match expected {
-        "u64" | "usize" => "a whole number from 0",
+        "u32" | "u64" | "usize" => "a whole number from 0",
         "u16" => "a whole number from 0 to 65535",
         "a sequence" => "an array",
         "unit" | "unit variant" => "a string",
@@ -144,6 +149,8 @@ mod tests {
         code: Option<u16>,
         #[serde(default)]
         list: Vec<String>,
+        #[serde(default, deserialize_with = "whole_number")]
+        size: u32,
         value: Option<Box<RawValue>>,
         #[serde(default, deserialize_with = "object_or_null")]
         inner: Option<Box<Sample>>,
@@ -176,6 +183,9 @@ mod tests {
             let sample = read(&format!(r#"{{"name":"a","count":{json}}}"#)).expect(json);
             assert_eq!(sample.count, Some(count), "{json}");
         }
+        assert_eq!(read(r#"{"name":"a","size":3.0}"#).expect("a size").size, 3);
+        let text = read(r#"{"name":"a","size":3.5}"#).expect_err("no size");
+        assert!(text.contains("expected a whole number from 0"), "{text}");
         for json in ["7.5", "-1.0", "1e300", "65536.0"] {
             let text = read(&format!(r#"{{"name":"a","code":{json}}}"#)).expect_err(json);
             assert!(

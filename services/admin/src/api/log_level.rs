@@ -18,6 +18,7 @@ use super::address::OfPath;
 use super::body::JsonBody;
 use crate::audit::Subject;
 use crate::gather::{self, MissingServer};
+use crate::json::whole_or_null;
 use crate::problem::Problem;
 use crate::shapes::Name;
 
@@ -31,6 +32,7 @@ pub(super) struct LevelOrder {
     level: String,
     /// After how many milliseconds the configured level holds again. Default: 10 minutes. Does not matter with the level default.
     #[schema(minimum = 1000, maximum = 86400000)]
+    #[serde(default, deserialize_with = "whole_or_null")]
     for_ms: Option<u64>,
 }
 
@@ -44,6 +46,7 @@ pub(super) struct OrderOfMany {
     level: String,
     /// After how many milliseconds the configured level holds again. Default: 10 minutes. Does not matter with the level default.
     #[schema(minimum = 1000, maximum = 86400000)]
+    #[serde(default, deserialize_with = "whole_or_null")]
     for_ms: Option<u64>,
     /// Only the servers of this service. Default: every server.
     #[schema(value_type = Option<Name>)]

@@ -11,6 +11,7 @@ use super::Api;
 use super::answers::accepted;
 use super::body::JsonBody;
 use crate::audit::Subject;
+use crate::json::whole_number;
 use crate::kubernetes::ScaleFault;
 use crate::problem::Problem;
 use crate::scaler::{Accepted, NotScaled, REPLICAS};
@@ -21,6 +22,7 @@ use crate::scaler::{Accepted, NotScaled, REPLICAS};
 #[schema(as = Scale)]
 pub(super) struct Wanted {
     #[schema(minimum = 1, maximum = 32)]
+    #[serde(deserialize_with = "whole_number")]
     replicas: u32,
 }
 
