@@ -6,6 +6,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::{Backoff, Environment, Node};
 use crate::nodes::link::{LinkError, limited};
 
+/// A probe that only shows whether the connection takes it.
+const NO_NUMBER: &str = "0";
+
 pub(super) async fn publish(node: &Node, env: &Environment) {
     let mut backoff = Backoff::new(env.deaf.clone());
     let mut first = true;
@@ -45,18 +48,27 @@ async fn probe(node: &Node, env: &Environment) -> LinkError {
     // An earlier notification concerns the previous connection.
     let _ = node.silent.notified().now_or_never();
     loop {
-        tokio::select! {
-            _ = tick.tick() => {}
-            () = node.suspect.notified() => {}
+        let is_suspect = tokio::select! {
+            _ = tick.tick() => false,
+            () = node.suspect.notified() => true,
             () = node.silent.notified() => {
                 return node.silence();
             }
-        }
+        };
         let now = Instant::now();
         if std::mem::replace(&mut heard, node.health.heard(now)) != heard {
             env.changed.notify_one();
         }
         if !node.health.can_probe() {
+            // Nothing returns yet. But a connection that has ended must not be kept until something can: beside a subscriber of the
+            // next run, it would look like a node that leads to two Redis.
+            if is_suspect
+                && let Err(error) = node
+                    .probe(&env.probe_channel, NO_NUMBER.into(), env.command_timeout)
+                    .await
+            {
+                return error;
+            }
             continue;
         }
         let number = node.health.probe(now).to_string();
