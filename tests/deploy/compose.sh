@@ -47,6 +47,7 @@ case ${1:-} in
   up) shift; without_missing_jaeger; "${compose[@]}" up -d "$@"; wait_healthy ;;
   wait) wait_healthy ;;
   states) states ;;
-  down) "${compose[@]}" down --remove-orphans ;;
+  # v2 leaves what belongs to a profile that is off.
+  down) COMPOSE_PROFILES=traces,metrics,load,spare "${compose[@]}" down --remove-orphans ;;
   *) exec "${compose[@]}" "$@" ;;
 esac
